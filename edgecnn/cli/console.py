@@ -1,0 +1,79 @@
+"""What a person or a program sees of a verb: lines, tables, progress bars, one JSON document.
+
+With ``--json`` standard output carries one JSON document and nothing else; people's lines then go
+to standard error, as errors and progress bars always do.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Console:
+    """Args: as_json: whether standard output belongs to the JSON document."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def say(self, text: str = "") -> None:
+        """Print a line for people."""
+        print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line that people should not miss, always on standard error."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def next_command(self, command: str) -> None:
+        """End a verb by naming the next useful command."""
+        self.say(f"\nnext: {command}")
+
+    def document(self, document: dict[str, Any]) -> None:
+        """Print the JSON document, if it was asked for."""
+        if self.as_json:
+            print(json.dumps(document, indent=2, allow_nan=False), flush=True)
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print a table: the first column to the left, the others to the right."""
+        for line in format_table(header, rows):
+            self.say(line)
+
+    def progress(self, items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
+        """Iterate with a bar on standard error; silent where that is not a terminal."""
+        if not sys.stderr.isatty():
+            return iter(items)
+        from tqdm import tqdm
+
+        return iter(tqdm(items, desc=label, total=total, leave=False, file=sys.stderr))
+
+
+def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a plain-text table."""
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def human_bytes(size: float) -> str:
+    """Return a size in powers of 1000, as file managers show it: ``98.3 kB``."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def human_count(count: int) -> str:
+    """Return a count with thousands separated: ``545,546``."""
+    return f"{count:,}"

@@ -1,0 +1,17 @@
+"""Data sets: one grammar, one type. Nothing here may know a model or an engine."""
+
+from edgecnn.data.dataset import Dataset, LazyPictures, Picture
+from edgecnn.data.load import NAMED, SPLITS, load_data
+from edgecnn.data.pictures import PICTURE_SUFFIXES, picture_files, read_picture
+
+__all__ = [
+    "NAMED",
+    "PICTURE_SUFFIXES",
+    "SPLITS",
+    "Dataset",
+    "LazyPictures",
+    "Picture",
+    "load_data",
+    "picture_files",
+    "read_picture",
+]

@@ -1,0 +1,96 @@
+"""The one atomic writer of the project, and file hashes.
+
+Every file that edgecnn writes goes through :func:`atomic_path`: it is written beside its
+destination and renamed, so a killed run leaves the previous file whole. This module must not know
+what is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgecnn.errors import OutputError
+
+_REMEDY = "free some space or choose another folder with --out"
+
+
+def ensure_folder(folder: Path) -> Path:
+    """Create ``folder`` (and parents) and check that it can be written to.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write to folder {str(folder)!r}: {error.strerror}", _REMEDY) from error
+    return folder
+
+
+@contextmanager
+def atomic_path(destination: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``destination``; rename it over ``destination`` on success.
+
+    The temporary file keeps the suffix of ``destination`` (Keras and OpenCV choose by it) and is
+    removed on any exception, interruption included.
+
+    Raises:
+        OutputError: the file system refused (full disk, no permission).
+    """
+    ensure_folder(destination.parent)
+    handle, name = tempfile.mkstemp(
+        dir=destination.parent, prefix=f".{destination.stem}.", suffix=f".part{destination.suffix}"
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600; users expect their umask
+        os.replace(temporary, destination)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        raise OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(destination: Path, content: bytes) -> None:
+    """Write ``content`` to ``destination`` atomically."""
+    with atomic_path(destination) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(destination: Path, content: str) -> None:
+    """Write ``content`` to ``destination`` atomically, as UTF-8."""
+    write_bytes(destination, content.encode())
+
+
+def write_json(destination: Path, document: object) -> None:
+    """Write ``document`` to ``destination`` atomically, as indented JSON."""
+    write_text(destination, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

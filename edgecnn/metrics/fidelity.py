@@ -1,0 +1,27 @@
+"""How far a converted model has drifted from the float reference, sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Args:
+    agreement: percentage of samples with the same top-1 class.
+    max_drift, mean_drift: largest and mean absolute difference of a probability, 0..1.
+    """
+
+    agreement: float
+    max_drift: float
+    mean_drift: float
+
+
+def fidelity(probabilities: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Fidelity:
+    """Compare probabilities (N, C) with those of the reference on the same samples."""
+    drift = np.abs(probabilities - reference)
+    same = probabilities.argmax(axis=1) == reference.argmax(axis=1)
+    return Fidelity(float(same.mean() * 100), float(drift.max()), float(drift.mean()))

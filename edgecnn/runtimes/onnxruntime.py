@@ -1,0 +1,57 @@
+"""ONNX Runtime on the CPU: ``.onnx`` files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from edgecnn.artifact import Artifact
+from edgecnn.errors import EngineError, MissingDependency
+
+
+class OnnxRuntime:
+    """One session with its own threads."""
+
+    name = "onnxruntime"
+    device = "CPU"
+
+    def __init__(self, artifact: Artifact, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependency("onnxruntime", "onnx", "running an .onnx file") from error
+        self.version = f"onnxruntime {onnxruntime.__version__}"
+        self.inputs, self.outputs = artifact.inputs, artifact.outputs
+        self.batch: int | None = None if artifact.inputs[0].shape[0] == -1 else artifact.inputs[0].shape[0]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # an error comes as an exception, not as a page on stderr
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(artifact.path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions share no base below Exception
+            raise EngineError(
+                f"ONNX Runtime refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"
+            ) from error
+        self._names = [tensor.name for tensor in self.inputs]
+        self._output_names = [tensor.name for tensor in self.outputs]
+
+    def invoke(self, tensors: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        try:
+            outputs: list[npt.NDArray[Any]] = self._session.run(
+                self._output_names, dict(zip(self._names, tensors, strict=True))
+            )
+        except Exception as error:  # as above
+            raise EngineError(
+                f"ONNX Runtime failed: {error}", "the tensor or the file does not fit: see edgecnn info FILE"
+            ) from error
+        return outputs
+
+
+def open_model(artifact: Artifact, *, threads: int, trust: bool) -> OnnxRuntime:
+    """Open an ``.onnx`` file (``trust`` has no meaning here: custom operators are never loaded)."""
+    return OnnxRuntime(artifact, threads)
