@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
+if TYPE_CHECKING:
+    from edgecnn.artifact import Artifact, open_artifact
+    from edgecnn.data import Dataset, load_data, read_picture
+    from edgecnn.errors import EdgecnnError
+    from edgecnn.pipeline import Pipeline
+    from edgecnn.predictions import Classifications
+    from edgecnn.recipe import RECIPES, Recipe
+    from edgecnn.runtimes import open_runtime
+    from edgecnn.spec import Head, InputSpec, ModelSpec
+    from edgecnn.tensors import QuantParams, TensorInfo
+
+#: Public name -> the module that has it.
+_HOME = {
     "Artifact": "edgecnn.artifact",
     "open_artifact": "edgecnn.artifact",
     "Dataset": "edgecnn.data",
@@ -28,24 +40,30 @@ _PUBLIC = {
     "QuantParams": "edgecnn.tensors",
     "TensorInfo": "edgecnn.tensors",
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604  (the names are literal, in _PUBLIC above)
-
-if TYPE_CHECKING:
-    from edgecnn.artifact import Artifact, open_artifact
-    from edgecnn.data import Dataset, load_data, read_picture
-    from edgecnn.errors import EdgecnnError
-    from edgecnn.pipeline import Pipeline
-    from edgecnn.predictions import Classifications
-    from edgecnn.recipe import RECIPES, Recipe
-    from edgecnn.runtimes import open_runtime
-    from edgecnn.spec import Head, InputSpec, ModelSpec
-    from edgecnn.tensors import QuantParams, TensorInfo
+__all__ = [
+    "RECIPES",
+    "Artifact",
+    "Classifications",
+    "Dataset",
+    "EdgecnnError",
+    "Head",
+    "InputSpec",
+    "ModelSpec",
+    "Pipeline",
+    "QuantParams",
+    "Recipe",
+    "TensorInfo",
+    "load_data",
+    "open_artifact",
+    "open_runtime",
+    "read_picture",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in _HOME:
         raise AttributeError(f"module 'edgecnn' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -55,14 +55,27 @@ def atomic_path(destination: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600; users expect their umask
-        os.replace(temporary, destination)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; users expect their umask
+        temporary.replace(destination)
     except OSError as error:
         if error.strerror is None:
             raise
         raise OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, destination: Path) -> None:
+    """Rename a finished file to its place on the same file system, over an earlier one.
+
+    Raises:
+        OutputError: the file system refused.
+    """
+    ensure_folder(destination.parent)
+    try:
+        source.replace(destination)
+    except OSError as error:
+        raise OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY) from error
 
 
 def write_bytes(destination: Path, content: bytes) -> None:

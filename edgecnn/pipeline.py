@@ -7,16 +7,16 @@ camera loop all go through here. This module must not know which engine it holds
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgecnn.data.dataset import Picture
+from edgecnn.data.dataset import Picture, Pictures
 from edgecnn.errors import InputError
 from edgecnn.predictions import Classifications
+from edgecnn.reporter import SILENT, Reporter
 from edgecnn.runtimes import Runtime
 from edgecnn.spec import ModelSpec
 from edgecnn.vision.classify import class_probabilities, classify
@@ -71,18 +71,12 @@ class Pipeline:
         return Timed(predictions, dict(zip(STAGES, (fed - start, invoked - fed, end - invoked), strict=True)))
 
     def probabilities(
-        self, pictures: Sequence[Picture], progress: Callable[[Iterator[int], int], Iterator[int]] | None = None
+        self, pictures: Pictures, reporter: Reporter = SILENT, label: str = ""
     ) -> npt.NDArray[np.float32]:
-        """Return float32 (N, C) for many pictures, as fast as the runtime's batch allows.
-
-        Args:
-            pictures: N pictures.
-            progress: wraps the iterator over batches (told their number), to show a bar.
-        """
+        """Return float32 (N, C) for N pictures, as fast as the runtime's batch allows."""
         size = self.runtime.batch or _BATCH
-        starts = range(0, len(pictures), size)
         rows = []
-        for start in progress(iter(starts), len(starts)) if progress else starts:
+        for start in reporter.progress(range(0, len(pictures), size), label or self.spec.name):
             tensors = [self.tensor(pictures[i]) for i in range(start, min(start + size, len(pictures)))]
             raw = self.runtime.invoke([tensors[0] if size == 1 else np.concatenate(tensors)])[0]
             rows.append(class_probabilities(raw, self.spec.head, self._output))
@@ -90,4 +84,4 @@ class Pipeline:
 
     def tensor(self, picture: Picture) -> npt.NDArray[Any]:
         """Return a copy of the input tensor of one picture."""
-        return self._preprocess(picture).copy()
+        return np.array(self._preprocess(picture))

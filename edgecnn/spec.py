@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -162,14 +162,13 @@ class Head:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The whole contract: name, task, input, head, labels (in class order) and source."""
+    """The whole contract: name, task, input, head and labels (in class order)."""
 
     name: str
     task: str
     input: InputSpec
     head: Head
     labels: tuple[str, ...]
-    source: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
@@ -193,16 +192,13 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract as plain data: the keys of ``--spec`` YAML and of the embedded JSON."""
-        document: dict[str, Any] = {
+        return {
             "name": self.name,
             "task": self.task,
             "input": self.input.to_dict(),
             "head": asdict(self.head),
             "labels": list(self.labels),
         }
-        if self.source:
-            document["source"] = dict(self.source)
-        return document
 
     @classmethod
     def from_dict(cls, document: object) -> ModelSpec:
@@ -234,7 +230,6 @@ class ModelSpec:
                 input=InputSpec(**parts["input"]),
                 head=head,
                 labels=tuple(str(label) for label in labels),
-                source={str(k): str(v) for k, v in (document.get("source") or {}).items()},
             )
         except TypeError as error:
             raise InputError(f"the spec is incomplete: {error}", "see 'The contract' in README.md") from error

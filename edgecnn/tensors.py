@@ -67,13 +67,16 @@ class QuantParams:
         if np.isnan(scaled).any():
             raise InputError("cannot quantize NaN", "check the data and the scale, mean and std of the input")
         low, high = INTEGER_RANGES[self.dtype]
-        result = np.clip(np.rint(scaled) + self.zero_point, low, high).astype(self.dtype)
-        return result  # type: ignore[no-any-return]
+        saturated: npt.NDArray[np.integer[Any]] = np.clip(np.rint(scaled) + self.zero_point, low, high).astype(
+            self.dtype
+        )
+        return saturated
 
     def dequantize(self, quantized: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
         """Return ``quantized`` as float32."""
         centred = quantized.astype(np.int32) - np.int32(self.zero_point)
-        return centred.astype(np.float32) * np.float32(self.scale)
+        real: npt.NDArray[np.float32] = centred.astype(np.float32) * np.float32(self.scale)
+        return real
 
     def to_dict(self) -> dict[str, Any]:
         return {"scale": self.scale, "zero_point": self.zero_point}

@@ -15,10 +15,14 @@ Item = TypeVar("Item")
 
 
 class Console:
-    """Args: as_json: whether standard output belongs to the JSON document."""
+    """Args:
+    as_json: whether standard output belongs to the JSON document.
+    nested: whether the verb is a step of another, which has the document and the last word.
+    """
 
-    def __init__(self, as_json: bool = False) -> None:
+    def __init__(self, as_json: bool = False, *, nested: bool = False) -> None:
         self.as_json = as_json
+        self._nested = nested
 
     def say(self, text: str = "") -> None:
         """Print a line for people."""
@@ -30,11 +34,12 @@ class Console:
 
     def next_command(self, command: str) -> None:
         """End a verb by naming the next useful command."""
-        self.say(f"\nnext: {command}")
+        if not self._nested:
+            self.say(f"\nnext: {command}")
 
     def document(self, document: dict[str, Any]) -> None:
         """Print the JSON document, if it was asked for."""
-        if self.as_json:
+        if self.as_json and not self._nested:
             print(json.dumps(document, indent=2, allow_nan=False), flush=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

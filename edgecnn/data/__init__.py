@@ -1,6 +1,6 @@
 """Data sets: one grammar, one type. Nothing here may know a model or an engine."""
 
-from edgecnn.data.dataset import Dataset, LazyPictures, Picture
+from edgecnn.data.dataset import Dataset, LazyPictures, Picture, Pictures
 from edgecnn.data.load import NAMED, SPLITS, load_data
 from edgecnn.data.pictures import PICTURE_SUFFIXES, picture_files, read_picture
 
@@ -11,6 +11,7 @@ __all__ = [
     "Dataset",
     "LazyPictures",
     "Picture",
+    "Pictures",
     "load_data",
     "picture_files",
     "read_picture",

@@ -6,8 +6,9 @@ This module must not know where pictures come from, nor what model will look at 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,22 @@ class LazyPictures(Sequence[Picture]):
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyPictures: ...
+    def __getitem__(self, index: int | slice) -> Picture | LazyPictures:
         if isinstance(index, slice):
             return LazyPictures(self.names[index], self._read)
         return self._read(self.names[index])
+
+    def at(self, indices: Iterable[int]) -> LazyPictures:
+        """Return the pictures at ``indices``, still unread."""
+        return LazyPictures([self.names[index] for index in indices], self._read)
+
+
+#: N pictures: an array (N, height, width[, 3]) where they share a size, else any sequence.
+Pictures = Sequence[Picture] | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Dataset:
     """
 
     name: str
-    pictures: Sequence[Picture]
+    pictures: Pictures
     classes: npt.NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
 
@@ -72,7 +85,7 @@ class Dataset:
         return len(self.pictures)
 
     def __iter__(self) -> Iterator[Picture]:
-        return (self.pictures[index] for index in range(len(self)))
+        return (np.asarray(self.pictures[index], np.uint8) for index in range(len(self)))
 
     def require_classes(self) -> npt.NDArray[np.int64]:
         """Return the class of every picture.
@@ -93,9 +106,9 @@ class Dataset:
     def subset(self, indices: npt.NDArray[np.intp]) -> Dataset:
         """Return the pictures at ``indices``, in that order."""
         if isinstance(self.pictures, np.ndarray):
-            pictures: Sequence[Picture] = self.pictures[indices]
+            pictures: Pictures = self.pictures[indices]
         elif isinstance(self.pictures, LazyPictures):
-            pictures = LazyPictures([self.pictures.names[i] for i in indices], self.pictures._read)
+            pictures = self.pictures.at(indices)
         else:
             pictures = [self.pictures[i] for i in indices]
         classes = None if self.classes is None else self.classes[indices]

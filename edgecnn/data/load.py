@@ -114,7 +114,7 @@ def _from_npz(name: str, path: Path, split: str, class_names: tuple[str, ...] | 
                 raise InputError(
                     f"{str(path)!r} holds {', '.join(sorted(keys)) or 'nothing'}", "store x_test and y_test in it"
                 )
-            if pick != f"x_{split}" and pick != "x" and split == "train":
+            if pick == "x_test" and split == "train":
                 raise InputError(f"{str(path)!r} holds no x_train", "store x_train and y_train in it")
             pictures = archive[pick]
             y_key = pick.replace("x", "y", 1)

@@ -73,12 +73,15 @@ def read(path: Path, format_name: str) -> FileContents:
     return reader(path)
 
 
-def embed(path: Path, format_name: str, contract: Mapping[str, Any]) -> None:
-    """Write ``contract`` into the model file at ``path``, replacing an earlier one, atomically."""
+def embed(path: Path, format_name: str, contract: Mapping[str, Any], *, into: Path | None = None) -> None:
+    """Write the model at ``path`` with ``contract`` inside to ``into`` (``path`` itself by default), atomically.
+
+    An earlier contract is replaced.
+    """
     writer: Callable[[bytes, bytes], bytes] = import_module(f"edgecnn.formats.{format_name}").with_contract
     document = {"schema_version": CONTRACT_SCHEMA_VERSION, **contract}
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    with atomic_path(path) as temporary:
+    with atomic_path(into or path) as temporary:
         temporary.write_bytes(writer(path.read_bytes(), text))
 
 
@@ -97,7 +100,7 @@ def parse_contract(text: bytes, path: Path) -> dict[str, Any]:
     version = document.get("schema_version")
     if not isinstance(version, int) or version > CONTRACT_SCHEMA_VERSION:
         raise InputError(
-            f"the contract inside {str(path)!r} has schema version {version!r}, this edgecnn reads {CONTRACT_SCHEMA_VERSION}",
+            f"the contract inside {str(path)!r} is of schema {version!r}, not {CONTRACT_SCHEMA_VERSION} or earlier",
             "pip install --upgrade edgecnn",
         )
     return document

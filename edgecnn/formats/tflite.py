@@ -163,7 +163,7 @@ class _Prefix:
         self.bytes.extend(b"\0" * (-len(self.bytes) % size))
         return len(self.bytes)
 
-    def put(self, code: str, *values: int) -> int:
+    def put(self, code: str, *values: int | bytes) -> int:
         at = self.align()
         self.bytes.extend(struct.pack(code, *values))
         return at

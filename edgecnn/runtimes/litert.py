@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
 from edgecnn.errors import EngineError, MissingDependency
+from edgecnn.quiet import quiet
 
 #: (module with Interpreter, distribution), in the order in which they are tried.
 _PACKAGES = (
@@ -49,8 +50,9 @@ class LiteRT:
         interpreter_class, self.version = _interpreter_class()
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
         try:
-            self._interpreter = interpreter_class(model_path=str(artifact.path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet():  # it announces its delegate on standard error
+                self._interpreter = interpreter_class(model_path=str(artifact.path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise EngineError(
                 f"LiteRT refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"

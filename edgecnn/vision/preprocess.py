@@ -56,7 +56,7 @@ def value_table(spec: InputSpec, tensor: TensorInfo) -> npt.NDArray[Any]:
             f"input {tensor.name!r} is {tensor.dtype} and tells no scale and zero point",
             "export the model with edgecnn, or with quantization in the file",
         )
-    return real.astype(tensor.dtype)
+    return np.asarray(real, tensor.dtype)
 
 
 class Preprocessor:
@@ -76,7 +76,7 @@ class Preprocessor:
         )
         if not fits:
             raise InputError(
-                f"the contract feeds a tensor of shape {spec.shape}, the model's input {tensor.name!r} has {tensor.shape}",
+                f"the contract feeds the shape {spec.shape}, the model's input {tensor.name!r} has {tensor.shape}",
                 "correct height, width, channels and layout of the spec",
             )
         self.spec = spec
@@ -112,7 +112,7 @@ class Preprocessor:
         source = "gray" if picture.ndim == 2 or picture.shape[2] == 1 else color or "rgb"
         fitted = self._fit(picture)
         if source != self.spec.color:
-            fitted = cv2.cvtColor(fitted, _COLOR_CONVERSION[source, self.spec.color])
+            fitted = np.asarray(cv2.cvtColor(fitted, _COLOR_CONVERSION[source, self.spec.color]), np.uint8)
         self._write_values(fitted.reshape(self.spec.height, self.spec.width, self.spec.channels))
         return self.tensor
 

@@ -1,0 +1,34 @@
+"""The frame around every conversion: quiet while it works, one clear error when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edgecnn.errors import EdgecnnError, EngineError, OutputError
+from edgecnn.quiet import quiet
+
+_TAIL_CHARACTERS = 600
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Do ``what`` (a sentence's subject: ``"the conversion to TFLite"``) without its libraries' noise.
+
+    Raises:
+        OutputError: the file system refused.
+        EngineError: the work raised anything else but an :class:`EdgecnnError`.
+    """
+    with quiet() as said:
+        try:
+            yield
+        except (EdgecnnError, ModuleNotFoundError):
+            raise
+        except OSError as error:  # a scratch file: the disk, not the model
+            raise OutputError(f"{what} could not write: {error.strerror or error}", "free some space") from error
+        except Exception as error:  # the libraries raise whatever they like
+            detail = (str(error) or said()).strip()[-_TAIL_CHARACTERS:]
+            raise EngineError(
+                f"{what} failed: {type(error).__name__}: {detail}",
+                "the model may use a layer that the format does not have: try the other format",
+            ) from error
