@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -101,3 +101,19 @@ def striped_pictures() -> np.ndarray:
     from tests.golden.make import pictures
 
     return pictures(60, seed=7)[0]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with room for 16 kB (a tmpfs: mounting one needs root)."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        skip("cannot mount a tmpfs here: it needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["/bin/umount", folder], check=True)

@@ -61,7 +61,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
     # Everything that can be wrong is looked at before the long work begins.
     formats, recipes = formats_named(arguments.format.split(",")), recipes_named(arguments.recipe.split(","))
-    out = ensure_folder(Path(arguments.out))
     source = open_artifact(arguments.model)
     told = told_contract(arguments)
     data = load_data(arguments.data, "test", limit=arguments.limit)
@@ -71,8 +70,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         calibration = Calibration.draw(pictures, arguments.calibration_samples, arguments.seed)
         if calibration.record.samples < FEW_CALIBRATION_SAMPLES:
             drawn = calibration.record.samples
-            console.warn(f"{drawn} calibration pictures: below {FEW_CALIBRATION_SAMPLES}, the ranges depend on the draw")
+            console.warn(
+                f"{drawn} calibration pictures: below {FEW_CALIBRATION_SAMPLES}, the ranges depend on the draw"
+            )
 
+    out = ensure_folder(Path(arguments.out))
     runtime = open_runtime(source, "keras" if source.is_keras else None, trust=arguments.trust)
     facts = getattr(runtime, "facts", None) or source.facts()
     spec = settle_spec(source.spec, told, lambda: facts, name=source.path.stem, labels=data.class_names)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 class Fidelity:
     """Args:
     agreement: percentage of samples with the same top-1 class.
-    max_drift, mean_drift: largest and mean absolute difference of a probability, 0..1.
+    max_drift, mean_drift: a sample's drift is the largest absolute difference of any of its class
+        probabilities, 0..1; these are the largest and the mean over samples.
     """
 
     agreement: float
@@ -22,6 +23,6 @@ class Fidelity:
 
 def fidelity(probabilities: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> Fidelity:
     """Compare probabilities (N, C) with those of the reference on the same samples."""
-    drift = np.abs(probabilities - reference)
+    drift = np.abs(probabilities - reference).max(axis=1)
     same = probabilities.argmax(axis=1) == reference.argmax(axis=1)
     return Fidelity(float(same.mean() * 100), float(drift.max()), float(drift.mean()))

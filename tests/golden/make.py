@@ -58,7 +58,7 @@ def save_model(path: Path) -> Path:
     for channel in range(3):
         kernel[:, :, channel, channel] = 1 / 9
     model.get_layer("means").set_weights([kernel, np.zeros(3, np.float32)])
-    model.get_layer("scores").set_weights([30 * (np.eye(3) - 1 / 3).astype(np.float32), np.zeros(3, np.float32)])
+    model.get_layer("scores").set_weights([10 * (np.eye(3) - 1 / 3).astype(np.float32), np.zeros(3, np.float32)])
     model.save(path)
     spec = ModelSpec("tiny", "classify", InputSpec(SIDE, SIDE, 3, "rgb", scale=1 / 255), Head("probabilities"), LABELS)
     formats.embed(path, "keras", contract_document(spec, None, {}))

@@ -1,0 +1,241 @@
+"""A report as people read it: a table for the terminal, Markdown, CSV.
+
+This module must not know how anything was measured; it words what the figures carry, no more.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.bench.results import BenchmarkResult, Report, compare
+
+NOTHING = "-"
+_LONGEST_NAME = 26
+Cell = Callable[[BenchmarkResult, Report], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its two-line heading, and how a row fills it. ``wide``: not on a terminal."""
+
+    title: str
+    unit: str
+    cell: Cell
+    wide: bool = False
+
+
+def significant(value: float | None) -> str:
+    """Return a positive figure with three digits that count: ``0.334``, ``12.5``, ``1234``."""
+    if value is None:
+        return NOTHING
+    decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{decimals}f}"
+
+
+def _median(row: BenchmarkResult, report: Report) -> str:
+    """Return the median with the larger half of its 95 % interval in percent of it, or how the row ended."""
+    if row.invoke is None:
+        return row.status
+    median, interval = row.invoke.percentile_ms(50), row.invoke.ci95_ms()
+    if median is None or interval is None:
+        return NOTHING
+    half = max(interval[1] - median, median - interval[0])
+    return f"{significant(median)} ±{half / median:.1%}" if median else significant(median)
+
+
+def _percentile(percent: int) -> Cell:
+    return lambda row, _: significant(row.invoke.percentile_ms(percent)) if row.invoke else NOTHING
+
+
+def _speed(row: BenchmarkResult, report: Report) -> str:
+    """Return ``3.1x``: so many times the reference's speed; ``~`` where the intervals overlap."""
+    if row is report.reference:
+        return "1x" if row.ok else NOTHING
+    seen = compare(row, report.reference)
+    if seen is None:
+        return NOTHING
+    if not seen.told_apart:
+        return "~"
+    decimals = 2 if seen.ratio < 1.05 else 1 if seen.ratio < 100 else 0
+    return f"{seen.ratio:.{decimals}f}x"
+
+
+def _mega(size: float | None) -> str:
+    return NOTHING if size is None else f"{size / 1e6:.2f}" if size < 1e7 else f"{size / 1e6:.1f}"
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+COLUMNS = (
+    Column("runtime", "", lambda row, _: row.runtime or NOTHING),
+    Column("recipe", "", lambda row, _: row.recipe or NOTHING, wide=True),
+    Column("size", "MB", lambda row, _: _mega(row.size_bytes)),
+    Column("load", "ms", lambda row, _: significant(row.load_ms)),
+    Column("first", "ms", lambda row, _: significant(row.first_ms)),
+    Column("p50 ±95% CI", "ms", _median),
+    Column("p90", "ms", _percentile(90)),
+    Column("p99", "ms", _percentile(99)),
+    Column("speed", "", _speed),
+    Column("peak", "MB", lambda row, _: f"{row.memory.peak_rss_bytes / 1e6:.0f}" if row.memory else NOTHING),
+    Column("model", "MB", lambda row, _: f"{row.memory.model_rss_bytes / 1e6:.1f}" if row.memory else NOTHING),
+    Column("top-1", "%", lambda row, _: _percent(row.accuracy)),
+    Column("agree", "%", lambda row, _: _percent(row.agreement)),
+    Column("status", "", lambda row, _: row.status, wide=True),
+)
+
+
+def _shown(report: Report, *, wide: bool) -> list[Column]:
+    """Return the columns that say something about at least one row."""
+    kept = []
+    for column in COLUMNS:
+        told = any(column.cell(row, report) != NOTHING for row in report.rows)
+        if (wide or not column.wide) and (told or column.title not in ("speed", "top-1", "agree")):
+            kept.append(column)
+    return kept
+
+
+def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
+    """Return a name that fits a column; of a longer one the middle, which tells least, is left out."""
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) * 2 // 3
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def text_table(report: Report) -> list[str]:
+    """Return the lines of the table for a terminal of 120 columns, the reference in the top row."""
+    columns = _shown(report, wide=False)
+    cells = [["file", *(column.title for column in columns)], ["", *(column.unit for column in columns)]]
+    for row in report.rows:
+        mark = " (ref)" if row is report.reference else ""
+        name = shortened(row.name, _LONGEST_NAME - len(mark)) + mark
+        cells.append([name, *(column.cell(row, report) for column in columns)])
+    widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    return [*lines[:2], "  ".join("-" * width for width in widths), *lines[2:]]
+
+
+def failure_lines(report: Report) -> list[str]:
+    """Return one sentence for each row that gave no figures."""
+    return [f"{row.status.upper()} {_who(row)}: {row.reason}" for row in report.failed]
+
+
+def warning_lines(report: Report) -> list[str]:
+    """Return every warning once, with the rows that it is about (none named where it is all)."""
+    about: dict[str, list[BenchmarkResult]] = {}
+    for row in report.rows:
+        for text in row.warnings:
+            about.setdefault(text, []).append(row)
+    measured = sum(row.ok for row in report.rows)
+    return [
+        text if len(rows) == measured and measured > 1 else f"{', '.join(map(_who, rows))}: {text}"
+        for text, rows in about.items()
+    ]
+
+
+def context_lines(report: Report) -> list[str]:
+    """Return host, protocol and reference in words: what the figures are worth nothing without."""
+    protocol = report.protocol
+    load = report.host.state.load_average
+    threads = "1 thread" if protocol.threads == 1 else f"{protocol.threads} threads"
+    effort = f"up to {protocol.runs:,} runs or {protocol.max_seconds:g} s after a warm-up"
+    lines = [
+        f"host: {report.host.describe()}" + (f", load average {load:.2f} before" if load is not None else ""),
+        f"each file in a fresh process, batch 1, {threads}, {effort}",
+    ]
+    if report.pictures is not None:
+        lines.append(f"data: {report.data}, {report.pictures:,} pictures")
+    if report.reference is not None and report.reference.ok:
+        row = report.reference
+        threads = ", threads of its own choice" if row.threads is None else ""
+        lines.append(f"reference: {row.name} on {row.device}, {row.runtime_version}{threads}")
+    return lines
+
+
+def markdown(report: Report) -> str:
+    """Return the report as a Markdown page."""
+    columns = _shown(report, wide=True)
+    titles = ["file", *(f"{c.title} ({c.unit})" if c.unit else c.title for c in columns)]
+    lines = ["# Benchmark", "", *(f"- {line}" for line in context_lines(report))]
+    lines += [f"- edgecnn {report.edgecnn_version}, {report.created}", ""]
+    if report.command:
+        lines += ["```", shlex.join(report.command), "```", ""]
+    lines += [_markdown_row(titles), _markdown_row(["---", *["---:"] * len(columns)])]
+    for row in report.rows:
+        name = f"{row.name} (reference)" if row is report.reference else row.name
+        lines.append(_markdown_row([name, *(column.cell(row, report) for column in columns)]))
+    for title, found in (("Failed", failure_lines(report)), ("Warnings", warning_lines(report))):
+        if found:
+            lines += ["", f"## {title}", "", *(f"- {line}" for line in found)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def csv_text(report: Report) -> str:
+    """Return the report as CSV, one line per row, figures in full, empty where there is none."""
+    stream = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for row in report.rows:
+        record = _flat(row, report)
+        if writer is None:
+            writer = csv.DictWriter(stream, list(record), lineterminator="\n")
+            writer.writeheader()
+        writer.writerow(record)
+    return stream.getvalue()
+
+
+def _flat(row: BenchmarkResult, report: Report) -> dict[str, object]:
+    document = row.to_dict()
+    invoke, memory = document["latency"]["invoke"], document["memory"]
+    seen = compare(row, report.reference) if row is not report.reference else None
+    low, high = invoke["ci95_ms"] or (None, None)
+    plain = ("format", "recipe", "runtime", "runtime_version", "device", "threads", "status", "size_bytes")
+    return {
+        "file": row.path,
+        "is_reference": row is report.reference,
+        **{key: document[key] for key in plain},
+        **{key: document[key] for key in ("import_ms", "load_ms", "first_ms")},
+        **{key: invoke[key] for key in ("p50_ms", "p90_ms", "p99_ms", "samples")},
+        "ci95_low_ms": low,
+        "ci95_high_ms": high,
+        "speed_ratio": seen.ratio if seen else None,
+        "told_apart": seen.told_apart if seen else None,
+        **memory,
+        **{key: document[key] for key in ("accuracy", "agreement", "max_drift", "reason")},
+        "warnings": "; ".join(row.warnings),
+    }
+
+
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write ``results.json`` (with raw samples), ``results.md`` and ``results.csv``; return their paths.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+    from edgecnn.files import write_json, write_text
+
+    paths = [folder / f"results.{suffix}" for suffix in ("json", "md", "csv")]
+    write_json(paths[0], report.to_dict(raw=True))
+    write_text(paths[1], markdown(report))
+    write_text(paths[2], csv_text(report))
+    return paths
+
+
+def _who(row: BenchmarkResult) -> str:
+    return f"{row.name} ({row.runtime})" if row.runtime else row.name

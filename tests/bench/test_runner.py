@@ -1,0 +1,153 @@
+"""Real engines on the golden models, each in its worker."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn import formats
+from edgecnn.artifact import contract_document, open_artifact
+from edgecnn.bench import Protocol
+from edgecnn.bench.runner import benchmark, model_files, plan
+from edgecnn.errors import InputError
+from tests.golden.make import save_data
+
+QUICK = Protocol(runs=40, warmup=2, max_seconds=1, timeout_s=120, limit=60)
+Golden = Callable[[str], Path]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return str(save_data(tmp_path / "stripes.npz", 60))
+
+
+def test_files_stand_beside_the_float_reference(golden: Golden, tmp_path: Path, data: str) -> None:
+    folder = tmp_path / "out"
+    (folder / "rejected").mkdir(parents=True)
+    for name in ("tiny_float32.tflite", "tiny_int8.tflite", "tiny_float32.onnx"):
+        shutil.move(golden(name), folder / name)
+    shutil.copy(folder / "tiny_int8.tflite", folder / "rejected" / "tiny_bad.tflite")
+    reference = golden("tiny.keras")
+    report = benchmark([folder], protocol=QUICK, reference=reference, data=data)
+
+    assert not report.failed, [row.reason for row in report.failed]
+    assert [row.name for row in report.results] == ["tiny_float32.onnx", "tiny_float32.tflite", "tiny_int8.tflite"]
+    assert [row.runtime for row in report.results] == ["onnxruntime", "litert", "litert"]
+    assert report.pictures == 60
+    assert report.reference is not None
+    assert report.reference.threads is None  # Keras' backend chooses
+    assert report.reference.device
+    assert report.reference.agreement is None
+    for row in report.results:
+        assert row.invoke is not None
+        assert row.invoke.count == 40
+        assert row.invoke.percentile_ms(50) is not None
+        assert row.invoke.percentile_ms(90) is None
+        assert any("p90 and p99 not told: 40 samples" in text for text in row.warnings)
+        assert set(row.latency) == {"invoke", "preprocess", "postprocess"}
+        assert row.agreement is not None
+        assert row.agreement >= 95
+        assert row.accuracy is not None
+        assert row.memory is not None
+        assert 0 < row.memory.model_rss_bytes < row.memory.peak_rss_bytes
+    assert report.results[1].agreement == 100.0
+    assert report.results[1].max_drift is not None
+    assert report.results[1].max_drift < 1e-3
+
+
+def test_labels_off_by_one_show_in_accuracy_and_in_a_warning(golden: Golden, data: str) -> None:
+    """Negative control: figures that ignore the contract would not notice."""
+    right, wrong = golden("tiny_float32.tflite"), golden("tiny_float32.onnx")
+    spec = open_artifact(wrong).require_spec()
+    formats.embed(wrong, "onnx", contract_document(replace(spec, labels=("green", "blue", "red")), None, {}))
+    report = benchmark([wrong], protocol=QUICK, reference=right, data=data)
+    assert report.reference is not None
+    assert report.reference.accuracy is not None
+    assert report.reference.accuracy > 90
+    assert report.results[0].accuracy is not None
+    assert report.results[0].accuracy < 10
+    assert "its labels are not those of the reference" in report.results[0].warnings
+
+
+def test_without_data_only_time_and_memory_are_told(golden: Golden) -> None:
+    (row,) = benchmark([golden("tiny_int8.tflite")], protocol=QUICK).results
+    assert row.ok
+    assert (row.accuracy, row.agreement, row.max_drift) == (None, None, None)
+
+
+def test_a_file_of_others_needs_to_be_told_its_contract(golden: Golden, tmp_path: Path, data: str) -> None:
+    bare = tmp_path / "theirs.tflite"
+    bare.write_bytes(golden("tiny_float32.tflite").read_bytes())
+    formats.embed(bare, "tflite", {"provenance": {}})
+    (row,) = benchmark([bare], protocol=QUICK, data=data).results
+    assert row.status == "failed"
+    assert "--spec FILE" in str(row.reason)
+    told = {"input": {"scale": "1/255", "color": "rgb"}, "head": {"kind": "probabilities"}}
+    (row,) = benchmark([bare], protocol=QUICK, data=data, told=told).results
+    assert row.ok, row.reason
+    assert row.accuracy is not None
+    assert row.accuracy > 90
+
+
+def test_other_classes_than_the_models_fail_the_row(golden: Golden, tmp_path: Path) -> None:
+    data = tmp_path / "other.npz"
+    np.savez(data, x_test=np.zeros((9, 8, 8, 3), np.uint8), y_test=np.arange(9))
+    (row,) = benchmark([golden("tiny_int8.tflite")], protocol=QUICK, data=str(data)).results
+    assert row.status == "failed"
+    assert "9 classes" in str(row.reason)
+
+
+def test_damaged_files_are_rows(golden: Golden, tmp_path: Path) -> None:
+    cut = golden("tiny_float32.tflite")
+    cut.write_bytes(cut.read_bytes()[:200])
+    (tmp_path / "empty.onnx").touch()
+    (tmp_path / "words.tflite").write_text("no model at all")
+    rows = benchmark([cut, tmp_path / "empty.onnx", tmp_path / "words.tflite"], protocol=QUICK).results
+    assert [row.status for row in rows] == ["failed"] * 3
+    assert all(row.reason and "\n" not in row.reason for row in rows)
+
+
+def test_engines_are_chosen_by_format_and_name(golden: Golden) -> None:
+    files = [golden("tiny_float32.tflite"), golden("tiny_float32.onnx")]
+
+    def chosen(*names: str) -> list[tuple[str, str | None]]:
+        return [(job.path.suffix, job.runtime) for job in plan(files, names)]
+
+    assert chosen() == [(".tflite", "litert"), (".onnx", "onnxruntime")]
+    assert chosen("all") == [(".tflite", "litert"), (".onnx", "onnxruntime"), (".onnx", "opencv_dnn")]
+    assert chosen("opencv_dnn") == [(".tflite", None), (".onnx", "opencv_dnn")]
+    assert "opencv_dnn cannot open .tflite files" in str(plan(files, ["opencv_dnn"])[0].refusal)
+    with pytest.raises(InputError, match="did you mean 'onnxruntime'"):
+        plan(files, ["onnxruntim"])
+
+
+def test_paths_that_name_nothing_are_refused(golden: Golden, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    for paths in (["absent.tflite"], [tmp_path / "bare"]):
+        with pytest.raises(InputError):
+            model_files(paths)
+    with pytest.raises(InputError, match="is no file"):
+        benchmark([golden("tiny_int8.tflite")], reference=tmp_path)
+
+
+def test_the_reference_is_not_measured_twice(golden: Golden) -> None:
+    model = golden("tiny_float32.tflite")
+    report = benchmark([model, golden("tiny_int8.tflite")], protocol=QUICK, reference=model)
+    assert [row.name for row in report.rows] == ["tiny_float32.tflite", "tiny_int8.tflite"]
+
+
+def test_importing_bench_needs_no_engine() -> None:
+    heavy = ("ai_edge_litert", "onnxruntime", "cv2", "keras", "tensorflow", "matplotlib", "scipy", "pandas")
+    script = (
+        "import sys, edgecnn.bench.runner, edgecnn.bench.worker, edgecnn.bench.tables, edgecnn.cli.bench\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
