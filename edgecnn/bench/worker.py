@@ -16,14 +16,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from edgecnn.bench.memory import Memory, peak_resident_bytes, resident_bytes
 from edgecnn.bench.timing import measure
-from edgecnn.errors import EdgecnnError, InputError, MissingDependency
+from edgecnn.errors import EdgecnnError, InputError
 from edgecnn.spec import ModelSpec
 
 _PR_SET_PDEATHSIG = 1
@@ -64,11 +62,11 @@ def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     from edgecnn.artifact import open_artifact
     from edgecnn.pipeline import Pipeline
-    from edgecnn.runtimes import open_runtime
+    from edgecnn.runtimes import import_engine, open_runtime
 
     artifact = open_artifact(request["path"])
     start = time.perf_counter_ns()
-    _import_engine(artifact, request["runtime"])
+    import_engine(request["runtime"])  # apart, so that its memory is not taken for the model's
     imported = time.perf_counter_ns()
     gc.collect()
     bare_bytes = resident_bytes()
@@ -122,27 +120,6 @@ def _one_picture(spec: ModelSpec, path: str | None) -> Any:
     if path is None:
         return np.full((spec.input.height, spec.input.width, 3), _GREY, np.uint8)
     return np.load(path, allow_pickle=False)
-
-
-def _import_engine(artifact: Any, name: str) -> None:
-    """Import an engine without opening a model, so that its memory is not taken for the model's.
-
-    Where the runtime's module does not offer that, it is asked for a file that does not exist:
-    it imports its engine and refuses.
-    """
-    from edgecnn.runtimes import ENGINES, open_runtime
-
-    direct: Callable[[], object] | None = getattr(import_module(ENGINES[name].module), "import_engine", None)
-    if direct is not None:
-        direct()
-        return
-    absent = replace(artifact, path=artifact.path.with_name(f".absent-{os.getpid()}{artifact.path.suffix}"))
-    try:
-        open_runtime(absent, name)
-    except MissingDependency:
-        raise
-    except EdgecnnError:
-        pass  # the refusal that was wanted
 
 
 def _other_stages(pipeline: Any, picture: Any, tensor: Any, request: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

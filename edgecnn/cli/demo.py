@@ -110,8 +110,8 @@ def _write_report(out: Path, commands: list[str], smallest: Artifact) -> Path:
     lines = [
         "# LeNet-5 on handwritten digits",
         "",
-        f"The float model scores {reference['accuracy']:.2f} % on {reference['samples']} test pictures, "
-        f"on {reference['device']}.",
+        (f"The float model scores {reference['accuracy']:.2f} % on {reference['samples']} test pictures, "
+        f"on {reference['device']}."),
         f"The smallest file, `files/{smallest.path.name}`, has {smallest.size_bytes:,} bytes.",
         "",
         "![learning curves](curves.png)",

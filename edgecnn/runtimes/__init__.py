@@ -58,6 +58,18 @@ def engines_for(artifact: Artifact) -> list[str]:
     return [name for name, engine in ENGINES.items() if artifact.format in engine.formats]
 
 
+def import_engine(name: str) -> None:
+    """Import what an engine needs, without opening a model.
+
+    Raises:
+        InputError: no such engine.
+        MissingDependency: it is not installed.
+    """
+    if name not in ENGINES:
+        raise unknown("runtime", name, ENGINES)
+    import_module(ENGINES[name].module).import_engine()
+
+
 def open_runtime(artifact: Artifact, engine: str | None = None, *, threads: int = 1, trust: bool = False) -> Runtime:
     """Open a model file in an engine.
 

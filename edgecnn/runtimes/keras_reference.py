@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
 from edgecnn.errors import EngineError, InputError
-from edgecnn.models.loading import facts_of, load_keras_model
+from edgecnn.models.loading import facts_of, import_keras, load_keras_model
 from edgecnn.spec import ModelFacts
 from edgecnn.tensors import TensorInfo
 
@@ -43,6 +43,15 @@ _DEVICES: dict[str, Callable[[], tuple[str, str]]] = {
 }
 
 
+def import_engine() -> Any:
+    """Return the module ``keras``, its backend with it.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    return import_keras()
+
+
 class KerasReference:
     """One float model, run through Keras' own compiled prediction function.
 
@@ -54,8 +63,7 @@ class KerasReference:
 
     def __init__(self, artifact: Artifact, *, trust: bool) -> None:
         self._model = load_keras_model(artifact, trust=trust)
-        import keras
-
+        keras = import_engine()
         self.facts: ModelFacts = facts_of(self._model)
         self.version = f"keras {keras.__version__}"
         backend = keras.backend.backend()

@@ -21,7 +21,7 @@ _PACKAGES = (
 )
 
 
-def _interpreter_class() -> tuple[Any, str]:
+def import_engine() -> tuple[Any, str]:
     """Return the Interpreter class and ``package version``.
 
     Raises:
@@ -47,7 +47,7 @@ class LiteRT:
     batch: int | None = 1
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
-        interpreter_class, self.version = _interpreter_class()
+        interpreter_class, self.version = import_engine()
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
         try:
             with quiet():  # it announces its delegate on standard error

@@ -11,6 +11,19 @@ from edgecnn.artifact import Artifact
 from edgecnn.errors import EngineError, MissingDependency
 
 
+def import_engine() -> Any:
+    """Return the module ``onnxruntime``.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependency("onnxruntime", "onnx", "running an .onnx file") from error
+    return onnxruntime
+
+
 class OnnxRuntime:
     """One session with its own threads."""
 
@@ -18,10 +31,7 @@ class OnnxRuntime:
     device = "CPU"
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependency("onnxruntime", "onnx", "running an .onnx file") from error
+        onnxruntime = import_engine()
         self.version = f"onnxruntime {onnxruntime.__version__}"
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
         self.batch: int | None = None if artifact.inputs[0].shape[0] == -1 else artifact.inputs[0].shape[0]

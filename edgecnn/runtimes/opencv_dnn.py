@@ -12,6 +12,10 @@ from edgecnn.artifact import Artifact
 from edgecnn.errors import EngineError, InputError
 
 
+def import_engine() -> None:
+    """Importing this module has done it."""
+
+
 class OpenCVDnn:
     """One network. OpenCV's thread count is a setting of the whole process, not of a network."""
 

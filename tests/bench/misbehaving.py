@@ -71,5 +71,9 @@ class Misbehaving:
         sys.stdout.flush()
 
 
+def import_engine() -> None:
+    """Nothing to import."""
+
+
 def open_model(artifact: Artifact, *, threads: int, trust: bool) -> Misbehaving:
     return Misbehaving(artifact)

@@ -14,9 +14,12 @@ import pytest
 from edgecnn import __version__
 from edgecnn.artifact import open_artifact
 from edgecnn.errors import InputError, OutputError
+from edgecnn.models import MODELS
 from edgecnn.training import TrainingPlan, train
 from edgecnn.training.callbacks import KeepBest
 from edgecnn.training.curves import draw_curves
+from edgecnn.training.splits import load_splits
+from edgecnn.training.train import _provenance
 
 from .conftest import bars
 
@@ -170,10 +173,9 @@ def test_color_pictures_into_a_grey_model_of_another_size(tmp_path: Path) -> Non
     np.savez(path, x=rgb, y=classes)
     lines = Lines()
     result = train(
-        "mobilenet", str(path), tmp_path, TrainingPlan(epochs=1), input_size=(16, 24), channels=1, reporter=lines
+        "resnet8", str(path), tmp_path, TrainingPlan(epochs=1), input_size=(16, 24), channels=1, reporter=lines
     )
     assert result.spec.input.shape == (1, 16, 24, 1)
-    assert result.provenance["model_alpha"] == "0.25"
     assert any("no test split" in line for line in lines.warned)
 
 
@@ -187,3 +189,9 @@ def test_curves_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
     history = {"loss": [1.0], "val_loss": [1.1], "accuracy": [0.4], "val_accuracy": [0.5]}
     draw_curves(history, tmp_path / "c.png", title="one", best_epoch=1, test_accuracy=0.5)
     assert cv2.imread(str(tmp_path / "c.png")).std() > 5
+
+
+def test_options_of_the_model_are_in_the_provenance(bars_npz: Path) -> None:
+    data = load_splits(str(bars_npz), limit=None, seed=0)
+    facts = _provenance(MODELS["mobilenet"], "some/where/bars.npz", data, TrainingPlan(), {"alpha": 0.5})
+    assert (facts["model"], facts["model_alpha"], facts["data"]) == ("mobilenet", "0.5", "bars.npz")
