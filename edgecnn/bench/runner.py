@@ -21,6 +21,7 @@ from edgecnn.bench.process import run_worker
 from edgecnn.bench.results import BenchmarkResult, Protocol, Report, compare
 from edgecnn.bench.timing import PERCENTILES, Samples, samples_needed
 from edgecnn.errors import EdgecnnError, InputError, unknown
+from edgecnn.recipe import RECIPES
 from edgecnn.reporter import SILENT, Reporter
 from edgecnn.runtimes import ENGINES, engines_for
 
@@ -53,8 +54,8 @@ def model_files(paths: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix in MODEL_SUFFIXES and file.is_file())
-            inside = [file for file in inside if not file.name.startswith(".")]
+            named = [file for file in path.iterdir() if file.suffix in MODEL_SUFFIXES and not file.name.startswith(".")]
+            inside = sorted((file for file in named if file.is_file()), key=_reading_order)
             if not inside:
                 raise InputError(f"folder {str(path)!r} holds no model files", f"one of {' '.join(MODEL_SUFFIXES)}")
             found += inside
@@ -63,6 +64,12 @@ def model_files(paths: Sequence[str | Path]) -> list[Path]:
         else:
             raise InputError(f"no such file or folder: {str(path)!r}", "check the path")
     return list(dict.fromkeys(found))
+
+
+def _reading_order(file: Path) -> tuple[int, int, str]:
+    """Formats together, and in each the recipes from float32 on, as the exporter names its files."""
+    recipes = [index for index, name in enumerate(RECIPES) if file.stem.endswith(name)]
+    return MODEL_SUFFIXES.index(file.suffix), max(recipes, default=-1), file.name
 
 
 def plan(files: Iterable[Path], runtimes: Sequence[str] = ()) -> list[Job]:

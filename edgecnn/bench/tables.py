@@ -21,12 +21,16 @@ Cell = Callable[[BenchmarkResult, Report], str]
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its two-line heading, and how a row fills it. ``wide``: not on a terminal."""
+    """One column: its two-line heading, and how a row fills it.
+
+    ``wide``: not on a terminal; ``text``: words, to the left.
+    """
 
     title: str
     unit: str
     cell: Cell
     wide: bool = False
+    text: bool = False
 
 
 def significant(value: float | None) -> str:
@@ -74,8 +78,8 @@ def _percent(value: float | None) -> str:
 
 
 COLUMNS = (
-    Column("runtime", "", lambda row, _: row.runtime or NOTHING),
-    Column("recipe", "", lambda row, _: row.recipe or NOTHING, wide=True),
+    Column("runtime", "", lambda row, _: row.runtime or NOTHING, text=True),
+    Column("recipe", "", lambda row, _: row.recipe or NOTHING, wide=True, text=True),
     Column("size", "MB", lambda row, _: _mega(row.size_bytes)),
     Column("load", "ms", lambda row, _: significant(row.load_ms)),
     Column("first", "ms", lambda row, _: significant(row.first_ms)),
@@ -87,7 +91,7 @@ COLUMNS = (
     Column("model", "MB", lambda row, _: f"{row.memory.model_rss_bytes / 1e6:.1f}" if row.memory else NOTHING),
     Column("top-1", "%", lambda row, _: _percent(row.accuracy)),
     Column("agree", "%", lambda row, _: _percent(row.agreement)),
-    Column("status", "", lambda row, _: row.status, wide=True),
+    Column("status", "", lambda row, _: row.status, wide=True, text=True),
 )
 
 
@@ -109,13 +113,27 @@ def shortened(name: str, longest: int = _LONGEST_NAME) -> str:
     return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
 
 
+def shared_prefix(names: Sequence[str]) -> str:
+    """Return what all names begin with, up to an underscore or hyphen: said once, it leaves room for the rest."""
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)  # what these two share, all share
+    common = first[
+        : next((i for i, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))
+    ]
+    return common[: max(common.rfind("_"), common.rfind("-")) + 1]
+
+
 def text_table(report: Report) -> list[str]:
     """Return the lines of the table for a terminal of 120 columns, the reference in the top row."""
     columns = _shown(report, wide=False)
-    cells = [["file", *(column.title for column in columns)], ["", *(column.unit for column in columns)]]
+    shared = shared_prefix([row.name for row in report.results])
+    heading = f"file {shortened(shared, _LONGEST_NAME - 6)}…" if shared else "file"
+    cells = [[heading, *(column.title for column in columns)], ["", *(column.unit for column in columns)]]
     for row in report.rows:
         mark = " (ref)" if row is report.reference else ""
-        name = shortened(row.name, _LONGEST_NAME - len(mark)) + mark
+        own = f"…{row.name.removeprefix(shared)}" if shared and row.name.startswith(shared) else row.name
+        name = shortened(own, _LONGEST_NAME - len(mark)) + mark
         cells.append([name, *(column.cell(row, report) for column in columns)])
     widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
     lines = [
@@ -173,7 +191,7 @@ def markdown(report: Report) -> str:
     lines += [f"- edgecnn {report.edgecnn_version}, {report.created}", ""]
     if report.command:
         lines += ["```", shlex.join(report.command), "```", ""]
-    lines += [_markdown_row(titles), _markdown_row(["---", *["---:"] * len(columns)])]
+    lines += [_markdown_row(titles), _markdown_row(["---", *("---" if column.text else "---:" for column in columns)])]
     for row in report.rows:
         name = f"{row.name} (reference)" if row is report.reference else row.name
         lines.append(_markdown_row([name, *(column.cell(row, report) for column in columns)]))

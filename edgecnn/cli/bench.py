@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from edgecnn.cli.console import Console
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         data=args.data,
         runtimes=args.runtime,
         reporter=console,
-        command=("edgecnn", *sys.argv[1:]),
+        command=args.command,
         told=told_contract(args),
     )
     for line in (*tables.context_lines(report), "", *tables.text_table(report)):

@@ -43,7 +43,7 @@ class Console:
             print(json.dumps(document, indent=2, allow_nan=False), flush=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print a table: the first column to the left, the others to the right."""
+        """Print a table."""
         for line in format_table(header, rows):
             self.say(line)
 
@@ -57,15 +57,16 @@ class Console:
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a plain-text table."""
-    cells = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    """Return the lines of a plain-text table: figures to the right, words to the left."""
+    columns = list(zip(header, *rows, strict=True))
+    figures = [all(cell[:1] in "+-0123456789" for cell in column[1:]) for column in columns]
+    widths = [max(map(len, column)) for column in columns]
     lines = [
         "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, figures, strict=True)
         ).rstrip()
-        for row in cells
+        for row in zip(*columns, strict=True)
     ]
     return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 

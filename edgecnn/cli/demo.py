@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import time
 from pathlib import Path
@@ -37,20 +38,22 @@ class _Tour:
         Raises:
             CheckFailed: the command's exit code was not 0.
         """
-        from edgecnn.cli.main import parser_for
+        from edgecnn.cli.main import run_verb
 
         verb, *rest = [str(word) for word in words]
         command = shlex.join(["edgecnn", verb, *rest])
         self.commands.append(command)
         self.console.say(f"\n$ {command}")
-        parser, module = parser_for(verb)
-        code = module.run(parser.parse_args(rest), Console(self.console.as_json, nested=True))
+        code = run_verb(verb, rest, as_step=True, as_json=self.console.as_json)
         if code != 0:
             raise CheckFailed(f"{command} ended with exit code {code}", "see what it said above")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train, export, benchmark, classify, report."""
+    from edgecnn.bench.chart import draw_chart
+    from edgecnn.bench.results import Report
+
     start = time.monotonic()
     out = Path(arguments.out)
     model, files, bench = out / "model.keras", out / "files", out / "bench"
@@ -61,7 +64,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     tour.run("bench", files, "--reference", model, "--data", "digits", "--out", bench)
     smallest = _smallest(files)
     pictures = _save_pictures(out / "pictures")
-    tour.run("predict", smallest.path, *pictures)
+    tour.run("predict", smallest.path, pictures)
+    results = json.loads((bench / "results.json").read_text())
+    draw_chart(Report.from_dict(results), out / "chart.png")
     report = _write_report(out, tour.commands, smallest)
 
     console.say(
@@ -69,7 +74,6 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     )
     for command in tour.commands:
         console.say(f"  {command}")
-    results = json.loads((bench / "results.json").read_text())
     console.document(
         {"commands": tour.commands, "report": str(report), "smallest": str(smallest.path), "bench": results}
     )
@@ -84,20 +88,17 @@ def _smallest(folder: Path) -> Artifact:
     return min(found, key=lambda artifact: artifact.size_bytes)
 
 
-def _save_pictures(folder: Path) -> list[Path]:
-    """Write a few test pictures as PNG, the true class in the name."""
+def _save_pictures(folder: Path) -> Path:
+    """Write a few test pictures as PNG, the true class in the name, and return their folder."""
     import cv2
 
     from edgecnn.data import load_data
     from edgecnn.files import write_bytes
 
     data = load_data("digits", "test", limit=_PICTURES)
-    paths = []
     for number, (picture, digit) in enumerate(zip(data, data.require_classes(), strict=True), start=1):
-        path = folder / f"{number}_a_{digit}.png"
-        write_bytes(path, cv2.imencode(".png", picture)[1].tobytes())
-        paths.append(path)
-    return paths
+        write_bytes(folder / f"{number}_a_{digit}.png", cv2.imencode(".png", picture)[1].tobytes())
+    return folder
 
 
 def _write_report(out: Path, commands: list[str], smallest: Artifact) -> Path:
@@ -110,13 +111,18 @@ def _write_report(out: Path, commands: list[str], smallest: Artifact) -> Path:
     lines = [
         "# LeNet-5 on handwritten digits",
         "",
-        (f"The float model scores {reference['accuracy']:.2f} % on {reference['samples']} test pictures, "
-        f"on {reference['device']}."),
+        (
+            f"The float model scores {reference['accuracy']:.2f} % on {reference['samples']} test pictures, "
+            f"on {reference['device']}."
+        ),
         f"The smallest file, `files/{smallest.path.name}`, has {smallest.size_bytes:,} bytes.",
         "",
         "![learning curves](curves.png)",
         "",
-        (out / "bench" / "results.md").read_text().strip(),
+        "![latency, size and accuracy](chart.png)",
+        "",
+        # One level down: this page has a title of its own.
+        re.sub("^#", "##", (out / "bench" / "results.md").read_text().strip(), flags=re.MULTILINE),
         "",
         "## Verification beside the float model",
         "",

@@ -98,10 +98,22 @@ def run(argv: Sequence[str]) -> int:
     verb = argv[0]
     if verb not in VERBS:
         raise InputError(f"unknown verb {verb!r}{closest(verb, VERBS)}", "edgecnn --help")
+    return run_verb(verb, argv[1:])
+
+
+def run_verb(verb: str, words: Sequence[str], *, as_step: bool = False, as_json: bool = False) -> int:
+    """Run one verb and return its exit code.
+
+    Args:
+        words: its arguments; what it was called with reaches it as ``arguments.command``.
+        as_step: it is a step of another verb, which has the JSON document and the last word.
+        as_json: that verb was asked for JSON.
+    """
     parser, module = parser_for(verb)
-    arguments = parser.parse_args(argv[1:])
+    arguments = parser.parse_args(words)
+    arguments.command = ("edgecnn", verb, *words)
     try:
-        status: int = module.run(arguments, Console(arguments.json))
+        status: int = module.run(arguments, Console(arguments.json or as_json, nested=as_step))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:
