@@ -5,7 +5,8 @@ and ``edgecnn predict`` on a small file at most 5 times, under 120 MB of residen
 
 Method: whole processes, in rounds of one of each after a warm-up round; a command's figure is the
 median over rounds of its wall time divided by numpy's in the same round. Memory is the operating
-system's own peak of the finished process.
+system's own peak of the finished process; it begins with what this script itself has resident, so
+the script imports nothing heavy before it has timed.
 
     python benchmarks/startup.py [--rounds 15] [--out benchmarks/results/startup.json]
     python benchmarks/startup.py --smoke
@@ -18,16 +19,15 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgecnn.bench.host import read_host
-from edgecnn.files import write_json
-
 ROOT = Path(__file__).parents[1]
+MAKE_PICTURE = "import sys, cv2, numpy; cv2.imwrite(sys.argv[1], numpy.full((20, 30, 3), (60, 140, 60), numpy.uint8))"
 #: Command -> (wall time in units of importing numpy, peak resident bytes), at most.
 LIMITS = {"help": (1.5, 120e6), "predict_tflite": (5.0, 120e6), "predict_onnx": (5.0, 120e6)}
 
@@ -64,17 +64,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     rounds = 1 if arguments.smoke else arguments.rounds
-    host = read_host()
     with tempfile.TemporaryDirectory() as folder:
-        import cv2
-        import numpy as np
-
         picture = Path(folder) / "green.png"
-        cv2.imwrite(str(picture), np.full((20, 30, 3), (60, 140, 60), np.uint8))
+        subprocess.run([sys.executable, "-c", MAKE_PICTURE, picture], check=True)
         timed = commands(picture)
         for command in timed.values():
             run_once(command)
-        samples = {name: [] for name in timed}
+        samples: dict[str, list[tuple[float, int]]] = {name: [] for name in timed}
         for _ in range(rounds):
             for name, command in timed.items():
                 samples[name].append(run_once(command))
@@ -95,11 +91,14 @@ def main() -> int:
         wall_ms = statistics.median(wall for wall, _ in found)
         print(f"{name}: {wall_ms:.0f} ms, {ratio:.2f} times import numpy, {peak_bytes / 1e6:.0f} MB")
     if arguments.out:
+        from edgecnn.bench.host import read_host
+        from edgecnn.files import write_json
+
         document = {
             "question": "wall time in units of `python -c 'import numpy'`, peak resident memory",
             "command": ["python", "benchmarks/startup.py", *sys.argv[1:]],
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "host": host.to_dict(),
+            "host": read_host().to_dict(),
             "results": results,
         }
         write_json(arguments.out, document)

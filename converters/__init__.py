@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,12 +39,21 @@ class ConversionJob:
 
 @dataclass(frozen=True)
 class Converted:
-    """A file that was written, and the quantization of tensors whose format cannot hold it."""
+    """A file that was written, and what it cannot say itself.
+
+    Args:
+        recipe: as carried out: a format may store other integers than the recipe's name suggests.
+        path: of the file.
+        tensors: the quantization of tensors, where the format has no place for it.
+    """
 
     recipe: Recipe
     path: Path
     tensors: Mapping[str, QuantParams] = field(default_factory=dict)
 
+
+#: The name of the input tensor in every float file that the converters make.
+INPUT_NAME = "input"
 
 Converter = Callable[[ConversionJob], Iterator[Converted]]
 
@@ -57,10 +65,3 @@ def input_params(job: ConversionJob, dtype: str) -> QuantParams:
     the byte with its sign bit flipped (int8).
     """
     return QuantParams.covering(*job.spec.input.value_range, dtype)
-
-
-def library_version(*distributions: str) -> dict[str, Any]:
-    """Return {distribution: version} of what made a file, for its provenance."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in distributions}

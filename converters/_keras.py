@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from converters import ConversionJob
+from converters import INPUT_NAME, ConversionJob
 from edgecnn.artifact import open_artifact
 from edgecnn.errors import InputError
 from edgecnn.models.loading import load_keras_model
@@ -28,5 +28,5 @@ def one_picture_model(job: ConversionJob) -> Any:
             "KERAS_BACKEND=tensorflow edgecnn export ...",
         )
     model = load_keras_model(open_artifact(job.source), trust=job.trust)
-    picture = keras.Input(batch_shape=job.spec.input.shape, name="input", dtype="float32")
+    picture = keras.Input(batch_shape=job.spec.input.shape, name=INPUT_NAME, dtype="float32")
     return keras.Model(picture, model(picture, training=False), name=model.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ from edgecnn.errors import EdgecnnError, EngineError, OutputError
 from edgecnn.quiet import quiet
 
 _TAIL_CHARACTERS = 600
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 @contextmanager
@@ -24,8 +26,10 @@ def working(what: str) -> Iterator[None]:
             yield
         except (EdgecnnError, ModuleNotFoundError):
             raise
-        except OSError as error:  # a scratch file: the disk, not the model
-            raise OutputError(f"{what} could not write: {error.strerror or error}", "free some space") from error
+        except OSError as error:
+            if error.errno not in _DISK_ERRORS:
+                raise EngineError(f"{what} failed: {error}", "run it again; report it if it persists") from error
+            raise OutputError(f"{what} could not write: {error.strerror}", "free some space") from error
         except Exception as error:  # the libraries raise whatever they like
             detail = (str(error) or said()).strip()[-_TAIL_CHARACTERS:]
             raise EngineError(

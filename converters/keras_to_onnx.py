@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from converters import ConversionJob, Converted
+from converters import INPUT_NAME, ConversionJob, Converted
 from converters._keras import one_picture_model
 from converters._work import working
 
@@ -25,7 +25,7 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
         import tensorflow
         import tf2onnx
 
-        signature = [tensorflow.TensorSpec(job.spec.input.shape, tensorflow.float32, name="input")]
+        signature = [tensorflow.TensorSpec(job.spec.input.shape, tensorflow.float32, name=INPUT_NAME)]
         function = tensorflow.function(one_picture_model(job), input_signature=signature)
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
         _rename_output(model, "output")

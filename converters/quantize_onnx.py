@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from converters import ConversionJob, Converted, input_params
+from converters import INPUT_NAME, ConversionJob, Converted, input_params
 from converters._work import working
+from edgecnn.recipe import Recipe
 from edgecnn.tensors import QuantParams
 
 #: Of the static files' activations and of their integer input: a camera's bytes as they are.
@@ -35,7 +37,14 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
             if recipe.needs_calibration and not static.exists():
                 _quantize_static(job, prepared, static)
             tensors = _MAKE[recipe.name](job.source if recipe.scheme == "float" else prepared, static, path)
-        yield Converted(recipe, path, tensors)
+        yield Converted(_as_stored(recipe), path, tensors)
+
+
+def _as_stored(recipe: Recipe) -> Recipe:
+    """Return the recipe with the integers that these files hold where its name says int8."""
+    if recipe.scheme == "static":
+        return replace(recipe, activations=_ACTIVATION_DTYPE)
+    return replace(recipe, weights="uint8") if recipe.scheme == "dynamic" else recipe
 
 
 def _float16(source: Path, static: Path, path: Path) -> dict[str, QuantParams]:
@@ -89,7 +98,7 @@ def _quantize_static(job: ConversionJob, source: Path, destination: Path) -> Non
 
         def get_next(self) -> dict[str, Any] | None:
             sample = next(self._samples, None)
-            return None if sample is None else {"input": sample[None]}
+            return None if sample is None else {INPUT_NAME: sample[None]}
 
     params = input_params(job, _ACTIVATION_DTYPE)
     fixed = {

@@ -16,7 +16,7 @@ from edgecnn import formats
 from edgecnn.errors import InputError
 from edgecnn.files import sha256_of
 from edgecnn.recipe import Recipe
-from edgecnn.spec import ModelFacts, ModelSpec
+from edgecnn.spec import ModelFacts, ModelSpec, picture_facts, require_mapping, shown
 from edgecnn.tensors import TensorInfo
 
 
@@ -84,21 +84,8 @@ class Artifact:
                 f"{str(self.path)!r} does not take one picture: its inputs are {shapes}",
                 "only single-picture models are fed",
             )
-        _, *sides = self.inputs[0].shape
-        layout = "nchw" if sides[0] in (1, 3) and sides[2] not in (1, 3) else "nhwc"
-        height, width, channels = sides if layout == "nhwc" else (sides[1], sides[2], sides[0])
-        last = self.outputs[0].shape
-        return ModelFacts(
-            height=height if height > 0 else None,
-            width=width if width > 0 else None,
-            channels=channels if channels > 0 else None,
-            layout=layout,
-            classes=last[-1] if len(last) == 2 and last[-1] > 1 else None,
-        )
-
-    def contract(self) -> dict[str, Any]:
-        """Return what :func:`edgecnn.formats.embed` writes, as plain data."""
-        return contract_document(self.require_spec(), self.recipe, self.provenance)
+        last = self.outputs[0].shape if self.outputs else ()
+        return picture_facts(self.inputs[0].shape, classes=last[-1] if len(last) == 2 and last[-1] > 0 else None)
 
 
 def contract_document(
@@ -126,12 +113,28 @@ def open_artifact(path: str | Path) -> Artifact:
     format_name = formats.sniff(location)
     contents = formats.read(location, format_name)
     contract = contents.contract or {}
+    where = f"the contract inside {str(path)!r}"
     return Artifact(
         path=location,
         format=format_name,
         spec=ModelSpec.from_dict(contract["spec"]) if "spec" in contract else None,
-        recipe=Recipe.from_dict(contract["recipe"]) if "recipe" in contract else None,
+        recipe=Recipe.from_dict(require_mapping(contract, "recipe", where)) if "recipe" in contract else None,
         inputs=contents.inputs,
         outputs=contents.outputs,
-        provenance={str(k): str(v) for k, v in (contract.get("provenance") or {}).items()},
+        provenance=_provenance(require_mapping(contract, "provenance", where)),
     )
+
+
+def _provenance(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the provenance of a file as lines that can be shown.
+
+    Raises:
+        InputError: a value is no text or number, or holds control characters.
+    """
+    lines = {key: str(value) for key, value in document.items() if isinstance(value, (str, int, float))}
+    for key, value in document.items():
+        if key not in lines or not (key + lines[key]).isprintable():
+            raise InputError(
+                f"the provenance inside the file has {shown(key)}: {shown(value)}", "export the model again"
+            )
+    return lines

@@ -19,7 +19,7 @@ class EdgecnnError(Exception):
     The class attribute ``exit_code`` is what the command line exits with.
     """
 
-    exit_code = 4
+    exit_code: int = 4
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)

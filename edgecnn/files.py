@@ -7,6 +7,7 @@ what is written.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,13 @@ from pathlib import Path
 from edgecnn.errors import OutputError
 
 _REMEDY = "free some space or choose another folder with --out"
+#: What a writer that is handed the temporary path meets on a full disk, over its quota or its size limit.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_STEM = 40  # of a temporary file's name: with its random part it must fit where a long name just fits
+
+# The kernel tells the umask only while setting it; once, at import, before there are threads to disturb.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 
 
 def ensure_folder(folder: Path) -> Path:
@@ -43,26 +51,40 @@ def atomic_path(destination: Path) -> Iterator[Path]:
     removed on any exception, interruption included.
 
     Raises:
-        OutputError: the file system refused (full disk, no permission).
+        OutputError: the file system refused (full disk, no permission, a name too long). Other errors of
+            the body pass: what it reads is not the destination's fault.
     """
     ensure_folder(destination.parent)
-    handle, name = tempfile.mkstemp(
-        dir=destination.parent, prefix=f".{destination.stem}.", suffix=f".part{destination.suffix}"
-    )
-    os.close(handle)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=destination.parent,
+            prefix=f".{destination.stem[:_LONGEST_STEM]}.",
+            suffix=f".part{destination.suffix}",
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _refused(destination, error) from error
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; users expect their umask
-        temporary.replace(destination)
-    except OSError as error:
-        if error.strerror is None:
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _refused(destination, error) from error
             raise
-        raise OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY) from error
+        try:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_UMASK)  # mkstemp makes 0600; users expect their umask
+            temporary.replace(destination)
+        except OSError as error:
+            raise _refused(destination, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refused(destination: Path, error: OSError) -> OutputError:
+    return OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY)
 
 
 def move(source: Path, destination: Path) -> None:
@@ -75,7 +97,7 @@ def move(source: Path, destination: Path) -> None:
     try:
         source.replace(destination)
     except OSError as error:
-        raise OutputError(f"cannot write {str(destination)!r}: {error.strerror}", _REMEDY) from error
+        raise _refused(destination, error) from error
 
 
 def write_bytes(destination: Path, content: bytes) -> None:
@@ -101,9 +123,3 @@ def sha256_of(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

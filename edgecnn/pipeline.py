@@ -52,7 +52,7 @@ class Pipeline:
         self.spec = spec
         self._output = runtime.outputs[0]
         wanted = 1 if spec.head.kind == "binary" else spec.classes
-        if self._output.shape[-1] not in (-1, wanted):
+        if not self._output.shape or self._output.shape[-1] not in (-1, wanted):
             raise InputError(
                 f"the contract has {spec.classes} labels, the model's output has the shape {self._output.shape}",
                 "correct the labels",

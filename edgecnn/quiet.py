@@ -15,22 +15,35 @@ def quiet() -> Iterator[Callable[[], str]]:
 
     Yields a function that returns what has been held back so far, for an error message.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     with tempfile.TemporaryFile() as held:
 
         def said() -> str:
             held.seek(0)
             return held.read().decode(errors="replace")
 
-        saved = os.dup(1), os.dup(2)
+        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2) if _is_open(descriptor)}
         try:
-            os.dup2(held.fileno(), 1)
-            os.dup2(held.fileno(), 2)
+            for descriptor in saved:
+                os.dup2(held.fileno(), descriptor)
             yield said
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for descriptor, original in enumerate(saved, start=1):
+            _flush()
+            for descriptor, original in saved.items():
                 os.dup2(original, descriptor)
                 os.close(original)
+
+
+def _is_open(descriptor: int) -> bool:
+    """A service may be started with its output closed."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()

@@ -5,8 +5,10 @@ This module must not know how a recipe is carried out: converters do that.
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from edgecnn.errors import InputError, unknown
@@ -14,16 +16,31 @@ from edgecnn.errors import InputError, unknown
 FORMATS = {"tflite": ".tflite", "onnx": ".onnx"}
 SCHEMES = ("float", "dynamic", "static")
 GRANULARITIES = ("per_tensor", "per_channel")
+IOS = ("float32", "integer")
+#: Names and dtypes; the name becomes part of file names.
+_WORD = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_EXPORT_AGAIN = "export the model again"
 
 
 @dataclass(frozen=True)
 class CalibrationRecord:
-    """Which pictures set the ranges of a static recipe: data set, count, seed and their hash."""
+    """Which pictures set the ranges of a static recipe: data set, count, seed and their hash.
+
+    Raises:
+        InputError: a field is of another type, or impossible.
+    """
 
     data: str
     samples: int
     seed: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in (self.samples, self.seed))
+        texts = isinstance(self.data, str) and isinstance(self.sha256, str)
+        if not whole or not texts or _CONTROL.search(self.data) or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise InputError(f"a calibration record cannot be {reprlib.repr(vars(self))}", _EXPORT_AGAIN)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -43,6 +60,9 @@ class Recipe:
         io: ``float32``, or ``integer``: the input and output tensors are quantized, in the dtype
             in which the format takes a camera's bytes with the least arithmetic.
         calibration: filled in when a static recipe has been carried out.
+
+    Raises:
+        InputError: a field is of another type or unknown, or their combination is nonsense.
     """
 
     name: str
@@ -55,14 +75,29 @@ class Recipe:
     calibration: CalibrationRecord | None = None
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES or self.granularity not in GRANULARITIES or self.io not in ("float32", "integer"):
-            raise InputError(f"recipe {self.name!r} has an impossible field: {self}", "correct the recipe")
+        for field in ("name", "weights", "activations"):
+            word = getattr(self, field)
+            if not isinstance(word, str) or not _WORD.fullmatch(word):
+                raise InputError(
+                    f"the {field} of a recipe cannot be {reprlib.repr(word)}",
+                    "up to 100 letters, digits, '-', '_' and '.'",
+                )
+        for field, allowed in (("scheme", SCHEMES), ("granularity", GRANULARITIES), ("io", IOS)):
+            if getattr(self, field) not in allowed:
+                raise InputError(
+                    f"recipe {self.name!r}: {field} cannot be {reprlib.repr(getattr(self, field))}",
+                    f"one of: {', '.join(allowed)}",
+                )
         if self.scheme != "float" and self.weights.startswith("float"):
             raise InputError(
-                f"recipe {self.name!r}: {self.scheme} quantization of {self.weights} weights is nonsense", ""
+                f"recipe {self.name!r}: {self.scheme} quantization of {self.weights} weights is nonsense",
+                "use weights int8, or the scheme float",
             )
         if (self.scheme == "static") == (self.activations == "float32"):
-            raise InputError(f"recipe {self.name!r}: static means integer activations, and only static does", "")
+            raise InputError(
+                f"recipe {self.name!r}: static means integer activations, and only static does",
+                "use activations int8 with the scheme static, float32 with any other",
+            )
         if self.io == "integer" and self.scheme != "static":
             raise InputError(f"recipe {self.name!r}: integer input and output need a static scheme", "use int8")
 
@@ -82,22 +117,25 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Recipe:
-        """Return the recipe that a model file carries; unknown keys of later versions are dropped."""
-        try:
-            known = RECIPES.get(str(document["name"]))
-            record = document.get("calibration")
-            return cls(
-                name=str(document["name"]),
-                summary=known.summary if known else "",
-                weights=str(document["weights"]),
-                activations=str(document["activations"]),
-                scheme=str(document["scheme"]),
-                granularity=str(document["granularity"]),
-                io=str(document["io"]),
-                calibration=CalibrationRecord(**record) if record else None,
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"the recipe inside the file is damaged: {error}", "export the model again") from error
+        """Return the recipe that a model file carries; unknown keys of later versions are dropped.
+
+        Raises:
+            InputError: a key is missing, or a value is impossible.
+        """
+        words = {key: document.get(key) for key in ("name", "weights", "activations", "scheme", "granularity", "io")}
+        for key, word in words.items():
+            if not isinstance(word, str):
+                raise InputError(
+                    f"the recipe inside the file has the {key} {reprlib.repr(word)}, which is no text", _EXPORT_AGAIN
+                )
+        known = RECIPES.get(str(words["name"]))
+        record = document.get("calibration")
+        if record is not None:
+            names = [item.name for item in fields(CalibrationRecord)]
+            if not isinstance(record, Mapping) or any(name not in record for name in names):
+                raise InputError(f"the recipe's calibration lacks one of {', '.join(names)}", _EXPORT_AGAIN)
+            record = CalibrationRecord(**{name: record[name] for name in names})
+        return cls(summary=known.summary if known else "", calibration=record, **words)  # type: ignore[arg-type]
 
 
 RECIPES: dict[str, Recipe] = {

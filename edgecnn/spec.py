@@ -6,8 +6,10 @@ This module must not know file formats, engines or pictures; it is plain validat
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +23,39 @@ INTERPOLATIONS = ("bilinear", "nearest", "area", "bicubic")
 HEADS = {"probabilities": "classify", "logits": "classify", "binary": "classify"}
 TASKS = ("classify",)
 LARGEST_SIDE = 16384
+#: A model's name becomes part of file names and of a terminal's lines.
+_NAME = re.compile(r"(?!\.)[\w.-]{1,100}")
+#: What a label must not send to a terminal, and halves of characters that no file can hold.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SEE_README = "see 'The contract' in README.md"
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)`` cut to one readable line, whatever its size or depth."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python prints no integers of more than some thousand digits
+        return f"a {type(value).__name__} too long to print"
+
+
+def require_mapping(document: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    """Return the mapping under ``key``; an empty one where it is absent or null.
+
+    Raises:
+        InputError: something else is there.
+    """
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{key!r} of {where} must be a mapping, not {shown(value)}", _SEE_README)
+    return value
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def number(value: object, what: str) -> float:
@@ -31,25 +66,30 @@ def number(value: object, what: str) -> float:
     """
     try:
         result = float(Fraction(value)) if isinstance(value, str) and "/" in value else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         result = math.nan
     if isinstance(value, bool) or not math.isfinite(result):
-        raise InputError(f"{what} must be a finite number, not {value!r}", "write it as 0.5 or as 1/255")
+        raise InputError(f"{what} must be a finite number, not {shown(value)}", "write it as 0.5 or as 1/255")
     return result
 
 
 def _one_of(what: str, value: object, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise unknown(what, str(value), allowed)
+        raise unknown(what, value[:100] if isinstance(value, str) else shown(value), allowed)
 
 
-def _reject_unknown_keys(kind: type, mapping: Mapping[str, Any], where: str) -> None:
+def _check_keys(kind: type, mapping: Mapping[str, Any], where: str, *, optional: Sequence[str] = ()) -> None:
     known = [item.name for item in fields(kind)]
     for key in mapping:
         if key not in known:
             raise InputError(
-                f"unknown key {key!r} in {where}{closest(str(key), known)}", f"known keys: {', '.join(known)}"
+                f"unknown key {shown(key)} in {where}{closest(str(key)[:100], known)}",
+                f"known keys: {', '.join(known)}",
             )
+    required = [item.name for item in fields(kind) if item.default is MISSING and item.name not in optional]
+    missing = [name for name in required if name not in mapping]
+    if missing:
+        raise InputError(f"{where} lacks {' and '.join(missing)}", _SEE_README)
 
 
 @dataclass(frozen=True)
@@ -88,28 +128,37 @@ class InputSpec:
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             side = getattr(self, name)
-            if not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
-                raise InputError(f"input {name} must be 1 to {LARGEST_SIDE} pixels, not {side!r}", "correct the spec")
+            if not _is_whole(side) or not 1 <= side <= LARGEST_SIDE:
+                raise InputError(
+                    f"input {name} must be 1 to {LARGEST_SIDE} pixels, not {shown(side)}", f"correct {name} in the spec"
+                )
         _one_of("color", self.color, list(COLORS))
         _one_of("layout", self.layout, LAYOUTS)
         _one_of("resize", self.resize, RESIZES)
         _one_of("interpolation", self.interpolation, INTERPOLATIONS)
-        if self.channels != COLORS[self.color]:
+        if not _is_whole(self.channels) or self.channels != COLORS[self.color]:
             raise InputError(
-                f"color {self.color!r} has {COLORS[self.color]} channel(s), the model takes {self.channels}",
-                "use --color gray for 1 channel, rgb or bgr for 3",
+                f"color {self.color!r} has {COLORS[self.color]} channel(s), the model takes {shown(self.channels)}",
+                "choose the color gray for 1 channel, rgb or bgr for 3",
             )
         object.__setattr__(self, "scale", number(self.scale, "scale"))
         for name in ("mean", "std"):
             object.__setattr__(self, name, self._per_channel(name))
         if self.scale <= 0 or min(self.std) <= 0:
-            raise InputError(f"scale and std must be positive, not {self.scale} and {self.std}", "correct the spec")
-        if not isinstance(self.pad_value, int) or not 0 <= self.pad_value <= 255:
-            raise InputError(f"pad_value must be 0 to 255, not {self.pad_value!r}", "114 is the usual grey")
+            raise InputError(
+                f"scale and std must be positive, not {self.scale} and {self.std}", "correct scale and std in the spec"
+            )
+        if not all(map(math.isfinite, self.value_range)):
+            raise InputError(
+                f"pixels overflow with scale {self.scale}, mean {self.mean} and std {self.std}",
+                "correct scale, mean and std in the spec",
+            )
+        if not _is_whole(self.pad_value) or not 0 <= self.pad_value <= 255:
+            raise InputError(f"pad_value must be 0 to 255, not {shown(self.pad_value)}", "114 is the usual grey")
 
     def _per_channel(self, name: str) -> tuple[float, ...]:
         given = getattr(self, name)
-        values = [given] if isinstance(given, (int, float, str)) else list(given)
+        values = list(given) if isinstance(given, (list, tuple)) else [given]
         if len(values) == 1:
             values = values * self.channels
         if len(values) != self.channels:
@@ -171,17 +220,30 @@ class ModelSpec:
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
-            raise InputError(f"a model name cannot be {self.name!r}", "use letters, digits, '-' and '_'")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"a model name cannot be {shown(self.name)}", "use up to 100 letters, digits, '-', '_' and '.'"
+            )
         _one_of("task", self.task, TASKS)
         if self.task != self.head.task:
             raise InputError(
-                f"head {self.head.kind!r} is for {self.head.task!r}, not {self.task!r}", "correct the spec"
+                f"head {self.head.kind!r} is for {self.head.task!r}, not {self.task!r}", f"set task: {self.head.task}"
             )
+        for label in self.labels:
+            if not isinstance(label, str) or _CONTROL.search(label):
+                raise InputError(
+                    f"a label must be text without control characters, not {shown(label)}", "correct that label"
+                )
         if len(self.labels) < 2:
-            raise InputError(f"a classifier needs at least 2 labels, not {len(self.labels)}", "correct the labels")
+            raise InputError(
+                f"a classifier needs at least 2 labels, not {len(self.labels)}",
+                "list one label per class, in class order; with one output: two labels and the head binary",
+            )
         if self.head.kind == "binary" and len(self.labels) != 2:
-            raise InputError(f"a binary head has 2 labels, not {len(self.labels)}", "correct the labels")
+            raise InputError(
+                f"a binary head has 2 labels, not {len(self.labels)}",
+                "list two labels, or choose the head probabilities or logits",
+            )
 
     @property
     def classes(self) -> int:
@@ -208,36 +270,38 @@ class ModelSpec:
             InputError: a key is unknown or missing, or a value is impossible.
         """
         if not isinstance(document, Mapping):
-            raise InputError(
-                f"a spec must be a mapping, not {type(document).__name__}", "see 'The contract' in README.md"
-            )
-        _reject_unknown_keys(cls, document, "the spec")
-        parts: dict[str, Mapping[str, Any]] = {}
-        for key, kind in (("input", InputSpec), ("head", Head)):
-            part = document.get(key)
-            if not isinstance(part, Mapping):
-                raise InputError(f"the spec has no mapping {key!r}", "see 'The contract' in README.md")
-            _reject_unknown_keys(kind, part, f"{key!r} of the spec")
-            parts[key] = part
+            raise InputError(f"a spec must be a mapping, not {shown(document)}", _SEE_README)
+        _check_keys(cls, document, "the spec", optional=("name", "task"))
+        image, head_part = require_mapping(document, "input", "the spec"), _head_part(document)
+        _check_keys(InputSpec, image, "'input' of the spec")
+        _check_keys(Head, head_part, "'head' of the spec")
         labels = document.get("labels")
         if not isinstance(labels, (list, tuple)):
             raise InputError("the spec has no list of labels", "add labels: [first, second, ...] or --labels FILE")
-        try:
-            head = Head(**parts["head"])
-            return cls(
-                name=str(document.get("name", "model")),
-                task=str(document.get("task", head.task)),
-                input=InputSpec(**parts["input"]),
-                head=head,
-                labels=tuple(str(label) for label in labels),
-            )
-        except TypeError as error:
-            raise InputError(f"the spec is incomplete: {error}", "see 'The contract' in README.md") from error
+        head = Head(**head_part)
+        return cls(
+            name=document.get("name", "model"),
+            task=document.get("task", head.task),
+            input=InputSpec(**image),
+            head=head,
+            # YAML reads 7 as a number. It also reads no as False: that is not what was written, and is refused.
+            labels=tuple(str(label) if _is_whole(label) or isinstance(label, float) else label for label in labels),
+        )
+
+
+def _head_part(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return ``head`` of a contract; ``head: logits`` is short for ``head: {kind: logits}``."""
+    if isinstance(document.get("head"), str):
+        return {"kind": document["head"]}
+    return require_mapping(document, "head", "the spec")
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model file tells by itself about its first input and output; ``None`` where it does not."""
+    """What a model file tells by itself about its first input and output; ``None`` where it does not.
+
+    ``classes`` is the number of outputs: 1 for a binary head.
+    """
 
     height: int | None = None
     width: int | None = None
@@ -245,6 +309,20 @@ class ModelFacts:
     layout: str | None = None
     head_kind: str | None = None
     classes: int | None = None
+
+
+def picture_facts(shape: Sequence[int | None], *, classes: int | None, head_kind: str | None = None) -> ModelFacts:
+    """Return the facts of an input tensor of four axes, batch first; free sides are ``None`` or negative.
+
+    The channels are the axis of 1 or 3; where both ends could be, they are last, as Keras has them.
+    """
+    _, *sides = shape
+    layout = "nchw" if sides[0] in (1, 3) and sides[2] not in (1, 3) else "nhwc"
+    height, width, channels = (
+        side if side is not None and side > 0 else None
+        for side in (sides if layout == "nhwc" else sides[1:] + sides[:1])
+    )
+    return ModelFacts(height, width, channels, layout, head_kind, classes)
 
 
 #: What no file without a contract tells and no shape reveals: asked for, never guessed.
@@ -267,12 +345,15 @@ def complete_spec(told: Mapping[str, Any], facts: ModelFacts, *, name: str, labe
         InputError: something that must be known was told by nobody, or two tellings differ.
     """
     document = dict(told)
-    document.setdefault("name", name)
-    image = dict(document.get("input") or {})
+    # A file's name may hold spaces and brackets, a model's may not.
+    document.setdefault("name", re.sub(r"[^\w.-]+", "_", name).lstrip(".")[:100] or "model")
+    image = dict(require_mapping(document, "input", "the spec"))
     for key in ("height", "width", "channels", "layout"):
         seen = getattr(facts, key)
         if seen is not None and image.setdefault(key, seen) != seen:
-            raise InputError(f"the spec says {key} {image[key]!r}, the model has {seen!r}", "correct the spec")
+            raise InputError(
+                f"the spec says {key} {shown(image[key])}, the model has {seen!r}", f"correct {key} in the spec"
+            )
     if image.get("channels") == 1:
         image.setdefault("color", "gray")
     missing = [flag for key, flag in _MUST_BE_SAID.items() if key not in image]
@@ -282,14 +363,20 @@ def complete_spec(told: Mapping[str, Any], facts: ModelFacts, *, name: str, labe
             f"add {' and '.join(missing)}, or --spec FILE",
         )
     document["input"] = image
-    if "head" not in document:
+    if document.get("head") is None:
         if facts.head_kind is None:
             raise InputError(
                 "the model does not tell what its output means", "add --head probabilities or --head logits"
             )
         document["head"] = {"kind": facts.head_kind}
-    classes = 2 if document["head"].get("kind") == "binary" else facts.classes
-    if "labels" not in document:
+    kind = _head_part(document).get("kind")
+    if kind != "binary" and facts.classes == 1:
+        raise InputError(
+            f"the model has one output, a head of {shown(kind)} has one per class",
+            "add --head binary if the output is the probability of class 1",
+        )
+    classes = 2 if kind == "binary" else facts.classes
+    if document.get("labels") is None:
         document["labels"] = list(labels or [str(index) for index in range(classes or 0)])
     spec = ModelSpec.from_dict(document)
     if classes is not None and spec.classes != classes:

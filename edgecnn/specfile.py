@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import InputError
-from edgecnn.spec import ModelFacts, ModelSpec, complete_spec
+from edgecnn.spec import ModelFacts, ModelSpec, complete_spec, require_mapping
 
 
 def load_spec_file(path: str | Path) -> dict[str, Any]:
     """Return the (possibly partial) contract in a YAML file, its keys not yet checked.
 
     Raises:
-        InputError: the file cannot be read, is no YAML, or is no mapping.
+        InputError: the file cannot be read, is no YAML, or it or its ``input`` is no mapping.
     """
     import yaml
 
@@ -26,10 +26,15 @@ def load_spec_file(path: str | Path) -> dict[str, Any]:
         document = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read spec {str(path)!r}: {error}", "check the path") from error
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: an impossible date, RecursionError: depth
         raise InputError(f"spec {str(path)!r} is no YAML: {error}", "see 'The contract' in README.md") from error
     if not isinstance(document, Mapping):
         raise InputError(f"spec {str(path)!r} holds no mapping", "see 'The contract' in README.md")
+    require_mapping(document, "input", f"spec {str(path)!r}")  # flags are laid over it
     return dict(document)
 
 
@@ -74,5 +79,5 @@ def settle_spec(
     if carried is not None and not told:
         return carried
     base = carried.to_dict() if carried is not None else {}
-    merged = {**base, **told, "input": {**base.get("input", {}), **(told.get("input") or {})}}
+    merged = {**base, **told, "input": {**base.get("input", {}), **require_mapping(told, "input", "the spec")}}
     return complete_spec(merged, facts(), name=name, labels=labels)

@@ -6,8 +6,10 @@ This module must not know formats, engines or pictures.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,17 @@ from edgecnn.errors import InputError
 
 DTYPES = ("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
 INTEGER_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+_DAMAGED = "the model file is damaged or was exported wrongly: export it again"
+
+
+def _is_positive(value: object) -> bool:
+    """Whether ``value`` is a real number above 0 that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return 0 < float(value) < math.inf
+    except OverflowError:  # an int of hundreds of digits
+        return False
 
 
 @dataclass(frozen=True)
@@ -36,16 +49,15 @@ class QuantParams:
     def __post_init__(self) -> None:
         if self.dtype not in INTEGER_RANGES:
             raise InputError(f"cannot quantize to {self.dtype!r}", f"one of {', '.join(INTEGER_RANGES)}")
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if not _is_positive(self.scale):
             raise InputError(
-                f"quantization scale must be finite and positive, not {self.scale!r}",
-                "the model file is damaged or was exported wrongly: export it again",
+                f"quantization scale must be finite and positive, not {reprlib.repr(self.scale)}", _DAMAGED
             )
         low, high = INTEGER_RANGES[self.dtype]
-        if not low <= self.zero_point <= high:
+        whole = isinstance(self.zero_point, Integral) and not isinstance(self.zero_point, bool)
+        if not whole or not low <= self.zero_point <= high:
             raise InputError(
-                f"zero point {self.zero_point} is outside {self.dtype} ({low} to {high})",
-                "the model file is damaged or was exported wrongly: export it again",
+                f"zero point {reprlib.repr(self.zero_point)} is no integer of {self.dtype} ({low} to {high})", _DAMAGED
             )
 
     @classmethod
@@ -97,6 +109,11 @@ class TensorInfo:
                 f"tensor {self.name!r} has the dtype {self.dtype!r}, which edgecnn does not feed",
                 f"export the model with an input and output of {', '.join(DTYPES)}",
             )
+        if not self.name.isprintable():
+            # Names are shown: a file must not send control sequences to the terminal.
+            raise InputError(
+                f"tensor name {self.name!r} holds characters that cannot be shown", "export the model again"
+            )
         if any(side == 0 or side < -1 for side in self.shape):
             raise InputError(f"tensor {self.name!r} has the impossible shape {self.shape}", "export the model again")
 
@@ -110,9 +127,15 @@ class TensorInfo:
             document["quant"] = self.quant.to_dict()
         return document
 
-    def with_quant(self, document: Mapping[str, Any] | None) -> TensorInfo:
-        """Return this tensor with the quantization of ``{"scale", "zero_point"}``, if any."""
-        if document is None:
+    def with_quant(self, document: Mapping[str, Any]) -> TensorInfo:
+        """Return this tensor with the quantization of ``{"scale", "zero_point"}``; without any if that is empty.
+
+        Raises:
+            InputError: a value is missing or impossible.
+        """
+        if not document:
             return self
-        quant = QuantParams(float(document["scale"]), int(document["zero_point"]), self.dtype)
-        return TensorInfo(self.name, self.shape, self.dtype, quant)
+        missing = [key for key in ("scale", "zero_point") if key not in document]
+        if missing:
+            raise InputError(f"the quantization of tensor {self.name!r} has no {' and no '.join(missing)}", _DAMAGED)
+        return replace(self, quant=QuantParams(document["scale"], document["zero_point"], self.dtype))

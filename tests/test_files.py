@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -61,6 +62,35 @@ def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, "-c", script, tmp_path / "big"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "OutputError"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_body_cannot_read_is_not_blamed_on_the_destination(tmp_path: Path) -> None:
+    def copy_missing() -> None:
+        with atomic_path(tmp_path / "there") as temporary:
+            temporary.write_bytes((tmp_path / "missing").read_bytes())
+
+    with pytest.raises(FileNotFoundError, match="missing"):
+        copy_missing()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_met_by_the_body_is_an_output_error(tmp_path: Path, code: int) -> None:
+    def fill() -> None:
+        with atomic_path(tmp_path / "there"):
+            raise OSError(code, os.strerror(code))
+
+    with pytest.raises(OutputError, match="cannot write .*there"):
+        fill()
+
+
+def test_names_too_long_are_an_output_error_and_long_ones_are_written(tmp_path: Path) -> None:
+    write_bytes(tmp_path / ("x" * 250), b"content")
+    assert (tmp_path / ("x" * 250)).read_bytes() == b"content"
+    for name in ("x" * 256, "x." + "y" * 250):
+        with pytest.raises(OutputError, match="name too long"):
+            write_bytes(tmp_path / name, b"content")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_sha256_is_the_known_one(tmp_path: Path) -> None:

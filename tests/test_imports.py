@@ -54,7 +54,7 @@ ALLOWED_ROOMS = {
     "specfile": {"errors", "spec"},
     "formats": CURRENCY | {"files"},
     "artifact": CURRENCY | {"files", "formats"},
-    "data": CURRENCY,
+    "data": CURRENCY | {"quiet"},
     "metrics": CURRENCY,
     "vision": CURRENCY | {"data"},
     "runtimes": CURRENCY | {"artifact", "models", "quiet"},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgecnn.errors import InputError
-from edgecnn.spec import Head, InputSpec, ModelFacts, ModelSpec, complete_spec, number
+from edgecnn.spec import Head, InputSpec, ModelFacts, ModelSpec, complete_spec, number, picture_facts
+from edgecnn.specfile import load_spec_file, settle_spec
 
 # The contract in the README's words.
 DOCUMENT: dict[str, Any] = {
@@ -51,11 +53,100 @@ def test_shape_follows_layout() -> None:
         ("height", 0), ("height", 1.5), ("width", 10**6), ("color", "rbg"), ("layout", "chw"), ("resize", "squash"),
         ("scale", 0), ("scale", "x"), ("mean", [1, 2]), ("std", [0, 1, 1]), ("channels", 1), ("pad_value", 300),
         ("interpolation", "lanczos"), ("scale", float("nan")), ("scale", True),
+        ("height", True), ("pad_value", True), ("pad_value", 1.0), ("channels", 3.0), ("channels", True),
+        ("scale", 10**400), ("scale", "1" * 400 + "/1"), ("scale", 16**5000), ("mean", None), ("mean", {"a": 1}),
+        ("std", []), ("color", ["rgb"]), ("layout", {}), ("scale", 1e308), ("std", 5e-324),
     ],
 )  # fmt: skip
 def test_impossible_inputs_are_refused(field: str, value: object) -> None:
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as caught:
         ModelSpec.from_dict({**DOCUMENT, "input": {**DOCUMENT["input"], field: value}})
+    assert caught.value.remedy
+    assert "--" not in caught.value.remedy  # it may come from a file
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".hidden", "a/b", "a\\b", "a\0b", "\x1b[31m", "a b", "x" * 101, "a\n", 5, None, ["m"]]
+)
+def test_impossible_names_are_refused(name: object) -> None:
+    with pytest.raises(InputError, match="name") as caught:
+        ModelSpec.from_dict({**DOCUMENT, "name": name})
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["m", "ResNet-8_v1.5", "größe", "x" * 100])
+def test_usual_names_are_accepted(name: str) -> None:
+    assert ModelSpec.from_dict({**DOCUMENT, "name": name}).name == name
+
+
+@pytest.mark.parametrize("label", ["\x1b[2J", "a\tb", "a\0", "\x9b1m", "\ud800", None, True, ["a"], {}])
+def test_labels_that_cannot_be_shown_are_refused(label: object) -> None:
+    with pytest.raises(InputError, match="label"):
+        ModelSpec.from_dict({**DOCUMENT, "labels": [label, "b"]})
+
+
+def test_labels_may_be_any_text_or_number() -> None:
+    labels = ModelSpec.from_dict({**DOCUMENT, "labels": [7, 0.5, "grün", "non\u00a0breaking", "a, b"]}).labels
+    assert labels == ("7", "0.5", "grün", "non\u00a0breaking", "a, b")
+
+
+def test_a_head_may_be_its_kind_alone() -> None:
+    assert ModelSpec.from_dict({**DOCUMENT, "head": "logits"}).head == Head("logits")
+    told = {"input": {"scale": 1, "color": "rgb"}, "head": "logits"}
+    assert complete_spec(told, FACTS, name="m", labels=None).head == Head("logits")
+
+
+@pytest.mark.parametrize("part", ["input", "head"])
+@pytest.mark.parametrize("value", ["x", 1, [1], True])
+def test_parts_that_are_no_mappings_are_refused(part: str, value: object) -> None:
+    told: dict[str, Any] = {"input": {"scale": 1, "color": "rgb"}, part: value}
+    with pytest.raises(InputError) as caught:
+        ModelSpec.from_dict({**DOCUMENT, part: value})
+    assert caught.value.remedy
+    with pytest.raises(InputError):
+        complete_spec(told, FACTS, name="m", labels=None)
+    with pytest.raises(InputError):
+        settle_spec(None, told, lambda: FACTS, name="m")
+    with pytest.raises(InputError):
+        settle_spec(ModelSpec.from_dict(DOCUMENT), told, lambda: FACTS, name="m")
+
+
+@pytest.mark.parametrize("text", ["input: x", "[1]", "a: [", "a: 2001-99-99", "[" * 10_000, "input: [1]"])
+def test_spec_files_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(InputError):
+        load_spec_file(tmp_path / "spec.yaml")
+
+
+def test_names_of_files_become_names_of_models() -> None:
+    told = {"input": {"scale": 1, "color": "rgb"}}
+    assert complete_spec(told, FACTS, name="my model (1)", labels=None).name == "my_model_1_"
+    assert complete_spec(told, FACTS, name="...", labels=None).name == "model"
+
+
+def test_one_output_needs_the_binary_head() -> None:
+    facts = ModelFacts(8, 8, 3, "nhwc", "logits", 1)
+    told: dict[str, Any] = {"input": {"scale": 1, "color": "rgb"}}
+    with pytest.raises(InputError, match="one output") as caught:
+        complete_spec(told, facts, name="m", labels=["a", "b"])
+    assert "--head binary" in caught.value.remedy
+    assert complete_spec({**told, "head": "binary"}, facts, name="m", labels=["a", "b"]).labels == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [
+        ((None, 32, 24, 3), (32, 24, 3, "nhwc")),
+        ((-1, 3, 32, 24), (32, 24, 3, "nchw")),
+        ((1, 1, 28, 28), (28, 28, 1, "nchw")),
+        ((1, 3, 3, 3), (3, 3, 3, "nhwc")),
+        ((1, None, -1, 1), (None, None, 1, "nhwc")),
+    ],
+)
+def test_layout_is_read_off_the_shape(shape: tuple[int | None, ...], found: tuple[object, ...]) -> None:
+    facts = picture_facts(shape, classes=10)
+    assert (facts.height, facts.width, facts.channels, facts.layout) == found
 
 
 def test_misspelt_keys_name_the_closest() -> None:

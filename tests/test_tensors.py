@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,11 +51,34 @@ def test_nan_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("scale", "zero_point", "dtype"),
-    [(0, 0, "int8"), (-1, 0, "int8"), (float("inf"), 0, "int8"), (1, 128, "int8"), (1, -1, "uint8"), (1, 0, "int32")],
+    [
+        (0, 0, "int8"),
+        (-1, 0, "int8"),
+        (float("inf"), 0, "int8"),
+        (1, 128, "int8"),
+        (1, -1, "uint8"),
+        (1, 0, "int32"),
+        (10**400, 0, "int8"),
+        ("x", 0, "int8"),
+        (True, 0, "int8"),
+        (None, 0, "int8"),
+        (1, 0.5, "int8"),
+        (1, True, "int8"),
+    ],
 )
-def test_impossible_params_are_refused(scale: float, zero_point: int, dtype: str) -> None:
-    with pytest.raises(InputError):
+def test_impossible_params_are_refused(scale: Any, zero_point: Any, dtype: str) -> None:
+    with pytest.raises(InputError) as caught:
         QuantParams(scale, zero_point, dtype)
+    assert caught.value.remedy
+
+
+def test_quantization_of_a_contract_is_checked() -> None:
+    tensor = TensorInfo("x", (1, 2), "int8")
+    assert tensor.with_quant({}) == tensor
+    assert tensor.with_quant({"scale": 0.5, "zero_point": 3}).quant == QuantParams(0.5, 3, "int8")
+    for document in ({"scale": 0.5}, {"zero_point": 1}, {"scale": "x", "zero_point": 1}):
+        with pytest.raises(InputError):
+            tensor.with_quant(document)
 
 
 def test_impossible_tensors_are_refused() -> None:
@@ -61,3 +86,5 @@ def test_impossible_tensors_are_refused() -> None:
         TensorInfo("x", (1, 2), "complex64")
     with pytest.raises(InputError, match="shape"):
         TensorInfo("x", (1, 0), "float32")
+    with pytest.raises(InputError, match="cannot be shown"):
+        TensorInfo("\x1b[31m", (1, 2), "float32")

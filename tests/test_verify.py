@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 from edgecnn import formats
 from edgecnn.artifact import Artifact, contract_document, open_artifact
 from edgecnn.data import Dataset
-from edgecnn.errors import CheckFailed, InputError
+from edgecnn.errors import CheckFailed, InputError, MissingDependency
+from edgecnn.pipeline import Pipeline
 from edgecnn.runtimes import open_runtime
 from edgecnn.spec import ModelSpec
+from edgecnn.tensors import TensorInfo
 from edgecnn.verify import Reference, align_classes, measure_reference, verify
+from edgecnn.vision.preprocess import float_tensor_info
 from tests.conftest import GOLDEN
 from tests.golden.make import LABELS, pictures
 
@@ -114,7 +118,7 @@ def weight_scales(content: bytes) -> list[int]:
     found = []
     for tensor in graph.tables(0):
         quantization = tensor.table(4)
-        is_weight = tensor.scalar(1, "<b") == 9 and buffers[tensor.scalar(2, "<I")].raw(0)
+        is_weight = tensor.scalar(1, "<b") == 9 and buffers[tensor.scalar(2, "<I")].raw(0, most=1 << 20)
         if is_weight and quantization is not None:
             position = quantization.target(2)
             assert position is not None
@@ -171,6 +175,94 @@ def test_data_of_another_model_is_refused(classes: list[int], names: tuple[str, 
     spec = open_artifact(GOLDEN / "tiny.keras").require_spec()
     with pytest.raises(InputError, match="classes, the model has 3"):
         align_classes(Dataset("d", pictures(2, seed=0)[0], np.array(classes), names), spec)
+
+
+def scores(rows: list[list[float]]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
+def test_wrong_output_scales_are_caught_though_the_order_survives(
+    data: Dataset, reference: Reference, golden: Callable[[str], Path]
+) -> None:
+    for factor in (0.85, 1.15):
+        path = golden("tiny_int8.onnx")
+        artifact = open_artifact(path)
+        quants = {t.name: t.quant.to_dict() for t in (*artifact.inputs, *artifact.outputs) if t.quant}
+        quants["output"]["scale"] *= factor
+        formats.embed(path, "onnx", contract_document(artifact.require_spec(), artifact.recipe, {}, quants))
+        verdict = verify(open_artifact(path), data, reference, max_drop=0.5)
+        assert verdict.accuracy == 100
+        assert not verdict.passed
+        assert "scale" in verdict.reason or "drift" in verdict.reason
+
+
+def test_a_loss_equal_to_the_budget_passes(data: Dataset, golden: Callable[[str], Path]) -> None:
+    """Every count of lost pictures, whatever its float is: 3 of 300 are exactly 1.0 point."""
+    artifact = open_artifact(golden("tiny_int8.tflite"))
+    assert data.classes is not None
+    found = Pipeline(open_runtime(artifact), artifact.require_spec()).probabilities(data.pictures)
+    for lost in (3, 21, 57, 171):
+        # The reference is right on `lost` more: those pictures' classes are what only it says.
+        told = found.copy()
+        told[:lost] = np.roll(found[:lost], 1, axis=1)
+        classes = told.argmax(axis=1)
+        ideal = Reference(told, 100.0, "CPU")
+        labelled = replace(data, classes=classes)
+        at_budget = verify(artifact, labelled, ideal, max_drop=lost / 3)
+        assert at_budget.accuracy_change_points == pytest.approx(-lost / 3)
+        assert "loses" not in at_budget.reason
+        assert "loses" in verify(artifact, labelled, ideal, max_drop=lost / 3 - 0.01).reason
+        low, high = at_budget.change_ci95_points or (0, 0)
+        assert low < -lost / 3 < high
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        ([0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "too few pictures, or classes"),  # one class: any guess is right
+        ([0, 1, 0, 1], "too few pictures, or classes"),
+    ],
+)
+def test_data_that_cannot_tell_a_model_from_a_guess(classes: list[int], said: str) -> None:
+    artifact = open_artifact(GOLDEN / "tiny.keras")
+    few = Dataset("few", pictures(len(classes), seed=0)[0], np.array(classes), None)
+    with pytest.raises(CheckFailed, match=said):
+        measure_reference(open_runtime(artifact), artifact.require_spec(), few)
+    assert measure_reference(open_runtime(artifact), artifact.require_spec(), few, floor=0).samples == len(classes)
+
+
+def test_a_constant_reference_is_no_reference() -> None:
+    artifact = open_artifact(GOLDEN / "tiny.keras")
+    grey = Dataset("grey", np.full((20, 8, 8, 3), 90, np.uint8))
+    with pytest.raises(CheckFailed, match="same class for all 20"):
+        measure_reference(open_runtime(artifact), artifact.require_spec(), grey)
+
+
+def test_scores_told_as_probabilities_are_refused(data: Dataset) -> None:
+    class Scores:
+        """A runtime whose output is no probability."""
+
+        name, version, device, batch = "fake", "0", "CPU", 1
+        inputs = (float_tensor_info(open_artifact(GOLDEN / "tiny.keras").require_spec().input),)
+        outputs = (TensorInfo("y", (1, 3), "float32"),)
+
+        def invoke(self, tensors: object) -> list[np.ndarray]:
+            return [scores([[4.6, -1.0, 0.3]])]
+
+    with pytest.raises(InputError, match="no probabilities"):
+        measure_reference(Scores(), open_artifact(GOLDEN / "tiny.keras").require_spec(), data)
+
+
+def test_a_missing_engine_is_no_verdict(data: Dataset, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependency, match="onnxruntime"):
+        verify(open_artifact(GOLDEN / "tiny_int8.onnx"), data, reference, max_drop=0.5)
+
+
+def test_half_matching_names_are_refused(data: Dataset) -> None:
+    spec = open_artifact(GOLDEN / "tiny.keras").require_spec()
+    with pytest.raises(InputError, match="gren"):
+        align_classes(Dataset("d", data.pictures[:3], np.array([0, 1, 2]), ("red", "gren", "blue")), spec)
 
 
 def test_a_file_that_does_not_run_fails_and_says_why(

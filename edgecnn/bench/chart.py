@@ -24,7 +24,7 @@ def draw_chart(report: Report, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    rows = [row for row in report.rows if row.ok and row.invoke is not None]
+    rows = [row for row in report.rows if row.invoke is not None]
     shared = shared_prefix([row.name for row in report.results])
     names = [row.name.removeprefix(shared) + (" (float)" if row is report.reference else "") for row in rows]
     colors = [_COLORS[row.format or "keras"] for row in rows]

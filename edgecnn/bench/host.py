@@ -41,6 +41,18 @@ class HostState:
     temperature_c: float | None
     throttled: int | None
 
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> HostState:
+        """Return the state of ``dataclasses.asdict``.
+
+        Raises:
+            InputError: a key is missing.
+        """
+        try:
+            return cls(**{item.name: document[item.name] for item in fields(cls)})
+        except KeyError as error:
+            raise InputError(f"the state of the host lacks {error}", "read a results.json of edgecnn bench") from error
+
 
 @dataclass(frozen=True)
 class Host:
@@ -76,11 +88,10 @@ class Host:
             InputError: a key is missing.
         """
         try:
-            state = HostState(**{item.name: document[item.name] for item in fields(HostState)})
             own = {item.name: document[item.name] for item in fields(cls) if item.name != "state"}
         except KeyError as error:
             raise InputError(f"the host lacks {error}", "read a results.json of edgecnn bench") from error
-        return cls(**{**own, "features": tuple(own["features"])}, state=state)
+        return cls(**{**own, "features": tuple(own["features"])}, state=HostState.from_dict(document))
 
     def describe(self) -> str:
         """Return the host in one line for people."""
@@ -139,18 +150,25 @@ def start_warnings(host: Host, threads: int) -> list[str]:
     cores = min(host.usable_cores, host.cpu_limit or host.usable_cores)
     if threads > cores:
         found.append(f"{threads} threads on {cores:g} usable core(s): figures are of threads waiting for each other")
-    load = host.state.load_average
-    if load is not None and load > host.usable_cores:
-        found.append(
-            f"the load average was {load:.1f} on {host.usable_cores} core(s) before the start: others were busy"
-        )
     if host.state.governor not in (None, "performance"):
         found.append(f"the clock governor is {host.state.governor!r}, not 'performance': the clock may have varied")
     return found
 
 
-def heat_warnings(state: HostState) -> list[str]:
-    """Return in plain sentences what about the state after a measurement taints it."""
+def state_warnings(before: HostState, after: HostState, cores: int) -> list[str]:
+    """Return in plain sentences what about the states around one measurement taints it.
+
+    The load is told without its figure, so that rows with the same taint share one sentence.
+    """
+    found = []
+    if max(state.load_average or 0.0 for state in (before, after)) > cores:
+        found.append(
+            f"the load average was above {cores}, the number of usable cores: others were busy, figures include waiting"
+        )
+    return [*found, *_heat_warnings(after)]
+
+
+def _heat_warnings(state: HostState) -> list[str]:
     found = []
     if state.temperature_c is not None and state.temperature_c > HOT_CELSIUS:
         found.append(

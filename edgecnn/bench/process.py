@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,11 +26,19 @@ _SIGNAL_WORDS = {"SIGSEGV": "segmentation fault", "SIGKILL": "killed, perhaps fo
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a worker ended: ``status`` as of a result, ``reason`` unless ok, ``response`` if it gave one."""
+    """How a worker ended.
+
+    ``status`` as of a result, ``reason`` unless ok; ``response`` is the last one that it wrote, if
+    any, whatever became of the worker afterwards.
+    """
 
     status: str
     reason: str | None = None
     response: Mapping[str, Any] | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
 
 
 def run_worker(request: Mapping[str, Any], folder: Path, timeout_s: float) -> Outcome:
@@ -54,7 +62,9 @@ def run_worker(request: Mapping[str, Any], folder: Path, timeout_s: float) -> Ou
         try:
             process.communicate(json.dumps(document).encode(), timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            return Outcome("timeout", f"no answer within {timeout_s:g} s (raise --timeout if it only needs longer)")
+            _end(process)  # before its response is read, so that it cannot change any more
+            reason = f"no answer within {timeout_s:g} s (raise --timeout if it only needs longer)"
+            return replace(_outcome(0, response_path, (stderr, stdout)), status="timeout", reason=reason)
         finally:
             # Also on Ctrl-C, SIGTERM, or a bug here: the whole group ends with this call.
             _end(process)
@@ -68,21 +78,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _outcome(returncode: int, response_path: Path, outputs: tuple[IO[bytes], ...]) -> Outcome:
+    response = None
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            response = json.loads(response_path.read_bytes())
+        except ValueError as error:
+            return Outcome("failed", f"the worker's result is no JSON: {error}")
+        if not isinstance(response, dict):
+            return Outcome("failed", f"the worker's result is a {type(response).__name__}, not a mapping")
     if returncode < 0:
-        return Outcome("crashed", f"the worker died of {_signal_name(-returncode)}")
-    try:
-        response = json.loads(response_path.read_bytes())
-    except FileNotFoundError:
+        return Outcome("crashed", f"the worker died of {_signal_name(-returncode)}", response)
+    if returncode or response is None:
         said = next(filter(None, map(_last_line, outputs)), "it said nothing")
-        return Outcome("failed", f"the worker ended with exit code {returncode} and no result: {said}")
-    except ValueError as error:
-        return Outcome("failed", f"the worker's result is no JSON: {error}")
-    if not isinstance(response, dict):
-        return Outcome("failed", f"the worker's result is a {type(response).__name__}, not a mapping")
+        without = " and no result" if response is None else ""
+        return Outcome("failed", f"the worker ended with exit code {returncode}{without}: {said}", response)
     if "error" in response:
-        return Outcome("failed", str(response["error"]))
-    if returncode:
-        return Outcome("failed", f"the worker gave a result but ended with exit code {returncode}")
+        return Outcome("failed", str(response["error"]), response)
     return Outcome("ok", response=response)
 
 

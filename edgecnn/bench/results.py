@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from edgecnn.bench.host import Host
+from edgecnn.bench.host import Host, HostState
 from edgecnn.bench.memory import Memory
 from edgecnn.bench.timing import Samples
 from edgecnn.errors import InputError, unknown
@@ -19,8 +19,8 @@ SCHEMA_VERSION = 1
 STATUSES = ("ok", "failed", "crashed", "timeout")
 #: Share by which medians of the SAME file differ from one process to the next (memory layout, clock,
 #: neighbours), which the interval inside one process cannot hold: Mytkowicz et al., "Producing Wrong
-#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. Copies of one file differ by a few
-#: percent where this was measured.
+#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. Measured on copies of one file by
+#: benchmarks/process_noise.py: see benchmarks/results/process_noise.json.
 PROCESS_NOISE = 0.05
 
 
@@ -34,6 +34,7 @@ class Protocol:
         max_seconds: of sampling per file; ends it before ``runs``.
         timeout_s: for the whole worker process of one file, accuracy included.
         limit: pictures for accuracy and agreement; all when ``None``.
+        trust: let Keras files run code of their own (Lambda layers). Never for files of others.
 
     Raises:
         InputError: a value is impossible.
@@ -45,6 +46,7 @@ class Protocol:
     max_seconds: float = 10.0
     timeout_s: float = 300.0
     limit: int | None = None
+    trust: bool = False
 
     def __post_init__(self) -> None:
         least = {"threads": 1, "runs": 1, "warmup": 0}
@@ -70,6 +72,7 @@ class BenchmarkResult:
         runtime, runtime_version, device, threads: what ran it; threads are ``None`` where the engine
             chooses them itself.
         status: ``ok``, ``failed`` (refused, with a message), ``crashed`` (by a signal), ``timeout``.
+            Where only the evaluation failed, times and memory are kept.
         reason: in one sentence; ``None`` only when ok.
         import_ms, load_ms, first_ms: importing the engine, opening the file, the first call.
         latency: samples by stage, batch 1; ``invoke`` is the engine alone.
@@ -77,6 +80,7 @@ class BenchmarkResult:
         agreement: with the reference, percent of pictures with the same top-1 class.
         max_drift: from the reference, largest absolute difference of a probability, 0..1.
         warnings: what taints the figures, in plain sentences.
+        state_before, state_after: of the host, around the measurement; ``None`` where nothing ran.
     """
 
     path: str
@@ -98,6 +102,8 @@ class BenchmarkResult:
     agreement: float | None = None
     max_drift: float | None = None
     warnings: tuple[str, ...] = ()
+    state_before: HostState | None = None
+    state_after: HostState | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -144,6 +150,8 @@ class BenchmarkResult:
             "device": self.device,
             "import_ms": self.import_ms,
             "max_drift": self.max_drift,
+            "state_before": asdict(self.state_before) if self.state_before else None,
+            "state_after": asdict(self.state_after) if self.state_after else None,
         }
 
     @classmethod
@@ -154,7 +162,9 @@ class BenchmarkResult:
             InputError: a key is missing, or there are no raw samples.
         """
         try:
-            plain = {item.name: document[item.name] for item in fields(cls)}
+            # Reports without states are of the same schema version: states came to it later.
+            known = {"state_before": None, "state_after": None, **document}
+            plain = {item.name: known[item.name] for item in fields(cls)}
         except KeyError as error:
             raise InputError(f"the result lacks {error}", "read a results.json of edgecnn bench") from error
         stages = {stage: values for stage, values in plain["latency"].items() if values["samples"]}
@@ -162,12 +172,17 @@ class BenchmarkResult:
         memory = plain["memory"]
         plain["memory"] = None if memory["peak_rss_bytes"] is None else Memory.from_dict(memory)
         plain["warnings"] = tuple(plain["warnings"])
+        for name in ("state_before", "state_after"):
+            plain[name] = None if plain[name] is None else HostState.from_dict(plain[name])
         return cls(**plain)
 
 
 @dataclass(frozen=True)
 class Report:
-    """All rows of one run, its host, and the float reference beside which they stand."""
+    """All rows of one run, its host, and the float reference beside which they stand.
+
+    ``command`` is the words that asked for it, where a command line did.
+    """
 
     host: Host
     protocol: Protocol

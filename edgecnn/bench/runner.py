@@ -7,7 +7,7 @@ that fails costs its own row, never the run.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn import __version__
 from edgecnn.artifact import Artifact, open_artifact
-from edgecnn.bench.host import heat_warnings, read_host, read_state, start_warnings
+from edgecnn.bench.host import Host, read_host, read_state, start_warnings, state_warnings
 from edgecnn.bench.memory import Memory
 from edgecnn.bench.process import run_worker
 from edgecnn.bench.results import BenchmarkResult, Protocol, Report, compare
@@ -109,7 +109,7 @@ def benchmark(
     runtimes: Sequence[str] = (),
     told: Mapping[str, Any] | None = None,
     reporter: Reporter = SILENT,
-    command: Sequence[str] = (),
+    on_interrupt: Callable[[Report], object] | None = None,
 ) -> Report:
     """Measure model files, each in a process of its own, beside a float reference.
 
@@ -121,7 +121,8 @@ def benchmark(
         runtimes: engines; each format's own when empty.
         told: a partial contract; it wins over what the files carry.
         reporter: shows which row is being measured.
-        command: the words that asked for this, for the record.
+        on_interrupt: is given what is finished if Ctrl-C or SIGTERM ends the run before its last
+            row; the rows that are missing say so.
 
     Raises:
         InputError: a path, an engine or the data is wrong. What a single file does wrong is a row.
@@ -136,34 +137,30 @@ def benchmark(
         base = plan([reference_file])[0]
         files = [file for file in files if not file.samefile(reference_file)]
     jobs = plan(files, runtimes)
-    host = read_host()
-    run = _Run(chosen, data, told or {}, start_warnings(host, chosen.threads))
+    todo = [base, *jobs] if base else jobs
+    run = _Run(read_host(), chosen, data, told or {})
+    rows: list[BenchmarkResult] = []
     with tempfile.TemporaryDirectory(prefix="edgecnn-bench-") as folder:
         run.prepare(Path(folder))
-        todo = [base, *jobs] if base else jobs
-        rows = [run.row(job, is_reference=job is base) for job in reporter.progress(todo, "bench", len(todo))]
-    reference_row = rows.pop(0) if base else None
-    return Report(
-        host=host,
-        protocol=chosen,
-        reference=reference_row,
-        results=tuple(with_lost_quantization(rows)),
-        data=data,
-        pictures=None if run.dataset is None else len(run.dataset),
-        edgecnn_version=__version__,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        command=tuple(command),
-    )
+        try:
+            for job in reporter.progress(todo, "bench", len(todo)):
+                rows.append(run.row(job, is_reference=job is base))  # noqa: PERF401  (an interruption keeps them)
+        except BaseException:  # an interruption is no Exception; whatever it is, it goes on
+            if rows and on_interrupt is not None:
+                absent = [run.unmeasured(job, "the run was interrupted before its end") for job in todo[len(rows) :]]
+                on_interrupt(run.report([*rows, *absent], base is not None))
+            raise
+    return run.report(rows, base is not None)
 
 
 class _Run:
-    """What all rows of one run share: protocol, data, and the reference's answers once it has run."""
+    """What all rows of one run share: host, protocol, data, and the reference's answers once it has run."""
 
-    def __init__(self, protocol: Protocol, data: str | None, told: Mapping[str, Any], taints: Sequence[str]) -> None:
+    def __init__(self, host: Host, protocol: Protocol, data: str | None, told: Mapping[str, Any]) -> None:
+        self.host = host
         self.protocol = protocol
         self.data = data
         self.told = told
-        self.taints = list(taints)
         self.dataset: Dataset | None = None
         self._folder = Path()
         self._picture: Path | None = None
@@ -188,67 +185,93 @@ class _Run:
     def _answers(self) -> Path:
         return self._folder / "reference.npy"
 
-    def row(self, job: Job, *, is_reference: bool) -> BenchmarkResult:
-        """Measure one row; every way to fail becomes its status and reason."""
+    def report(self, rows: Sequence[BenchmarkResult], has_reference: bool) -> Report:
+        """Return the report of all rows, the reference's first if there is one."""
+        return Report(
+            host=self.host,
+            protocol=self.protocol,
+            reference=rows[0] if has_reference else None,
+            results=tuple(with_lost_quantization(rows[1:] if has_reference else rows)),
+            data=self.data,
+            pictures=None if self.dataset is None else len(self.dataset),
+            edgecnn_version=__version__,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+    def unmeasured(self, job: Job, reason: str) -> BenchmarkResult:
+        """Return a row with what is known of a file without running it."""
         artifact = job.artifact
-        row = BenchmarkResult(
+        return BenchmarkResult(
             path=str(job.path),
             runtime=job.runtime,
             # Keras' backend chooses its own threads.
             threads=None if artifact and artifact.is_keras else self.protocol.threads,
             status="failed",
-            reason=job.refusal or "not measured",
+            reason=job.refusal or reason,
             format=artifact.format if artifact else None,
             recipe=artifact.recipe_name if artifact else None,
             size_bytes=job.path.stat().st_size if job.path.is_file() else None,
         )
-        if artifact is None or job.runtime is None:
-            return row
-        from edgecnn.verify import align_classes
 
+    def row(self, job: Job, *, is_reference: bool) -> BenchmarkResult:
+        """Measure one row; every way to fail becomes its status and reason."""
+        row = self.unmeasured(job, "not measured")
+        if job.artifact is None or job.runtime is None:
+            return row
         try:
             if not self.told:
-                spec = artifact.require_spec()
-                if self.dataset is not None:
-                    align_classes(self.dataset, spec)  # fails before minutes are spent on timing
+                job.artifact.require_spec()
         except EdgecnnError as error:
             return replace(row, reason=_sentence(error))
         return self._measured(row, is_reference)
 
-    def _measured(self, row: BenchmarkResult, is_reference: bool) -> BenchmarkResult:
-        protocol = self.protocol
-        self._rows += 1
-        private = self._folder / f"row{self._rows}"
-        private.mkdir()
-        request = {
+    def _request(self, row: BenchmarkResult, is_reference: bool) -> dict[str, Any]:
+        protocol, data = self.protocol, self.dataset
+        return {
             "path": str(Path(row.path).absolute()),
             "runtime": row.runtime,
             "threads": protocol.threads,
             "runs": protocol.runs,
             "warmup": protocol.warmup,
             "max_seconds": protocol.max_seconds,
+            "trust": protocol.trust,
             "told": dict(self.told),
-            "class_names": list(self.dataset.class_names) if self.dataset and self.dataset.class_names else None,
+            "class_names": list(data.class_names) if data and data.class_names else None,
+            "class_count": data.class_count if data and data.classes is not None else None,
+            "reference_classes": len(self._reference_labels) if self._reference_labels else None,
             "picture_path": str(self._picture) if self._picture else None,
             "data": self.data,
             "limit": protocol.limit,
             "reference_path": str(self._answers) if not is_reference and self._answers.is_file() else None,
             "probabilities_path": str(self._answers) if is_reference else None,
         }
-        outcome = run_worker(request, private, protocol.timeout_s)
-        if outcome.response is None:
-            return replace(row, status=outcome.status, reason=in_one_line(outcome.reason or "it said nothing"))
+
+    def _measured(self, row: BenchmarkResult, is_reference: bool) -> BenchmarkResult:
+        self._rows += 1
+        private = self._folder / f"row{self._rows}"
+        private.mkdir()
+        before = read_state()
+        outcome = run_worker(self._request(row, is_reference), private, self.protocol.timeout_s)
+        row = replace(row, state_before=before, state_after=read_state())
+        response, reason = outcome.response, in_one_line(outcome.reason or "it said nothing")
+        if response is None or (not outcome.ok and "samples_ns" not in response):
+            return replace(row, status=outcome.status, reason=reason)
         try:
-            labels = list(outcome.response["labels"])
-            done = filled(row, outcome.response)
+            labels = list(response["labels"])
+            done = filled(row, response)
         except (EdgecnnError, KeyError, TypeError, ValueError, AttributeError) as error:
             return replace(row, reason=f"the worker's result is damaged: {type(error).__name__}: {error}")
+        if not outcome.ok:
+            when = "after" if response.get("evaluated") else "during"
+            done = replace(done, status=outcome.status, reason=f"{when} evaluation: {reason}")
         if is_reference:
             self._reference_labels = labels
         return replace(done, warnings=tuple(self._warnings(done, labels)))
 
     def _warnings(self, row: BenchmarkResult, labels: list[str]) -> list[str]:
-        found = [*self.taints, *heat_warnings(read_state())]
+        found = start_warnings(self.host, self.protocol.threads)
+        if row.state_before is not None and row.state_after is not None:
+            found += state_warnings(row.state_before, row.state_after, self.host.usable_cores)
         if row.invoke is not None:
             count = row.invoke.count
             short = [percent for percent in PERCENTILES if count < samples_needed(percent)]
@@ -292,7 +315,7 @@ def _optional(value: Any) -> float | None:
 
 def with_lost_quantization(rows: Sequence[BenchmarkResult]) -> list[BenchmarkResult]:
     """Return the rows, with a warning on each quantized one that is slower than its float32 twin."""
-    floats = {(row.format, row.runtime, _family(row)): row for row in rows if row.ok and row.recipe == "float32"}
+    floats = {(row.format, row.runtime, _family(row)): row for row in rows if row.recipe == "float32"}
     result = []
     for row in rows:
         twin = floats.get((row.format, row.runtime, _family(row)))

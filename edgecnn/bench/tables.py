@@ -59,7 +59,7 @@ def _percentile(percent: int) -> Cell:
 def _speed(row: BenchmarkResult, report: Report) -> str:
     """Return ``3.1x``: so many times the reference's speed; ``~`` where the intervals overlap."""
     if row is report.reference:
-        return "1x" if row.ok else NOTHING
+        return "1x" if row.invoke else NOTHING
     seen = compare(row, report.reference)
     if seen is None:
         return NOTHING
@@ -67,6 +67,11 @@ def _speed(row: BenchmarkResult, report: Report) -> str:
         return "~"
     decimals = 2 if seen.ratio < 1.05 else 1 if seen.ratio < 100 else 0
     return f"{seen.ratio:.{decimals}f}x"
+
+
+def _accuracy(row: BenchmarkResult, report: Report) -> str:
+    """Return the accuracy, or how the row ended where its time was measured and only this is missing."""
+    return row.status if row.invoke and not row.ok and row.accuracy is None else _percent(row.accuracy)
 
 
 def _mega(size: float | None) -> str:
@@ -89,7 +94,7 @@ COLUMNS = (
     Column("speed", "", _speed),
     Column("peak", "MB", lambda row, _: f"{row.memory.peak_rss_bytes / 1e6:.0f}" if row.memory else NOTHING),
     Column("model", "MB", lambda row, _: f"{row.memory.model_rss_bytes / 1e6:.1f}" if row.memory else NOTHING),
-    Column("top-1", "%", lambda row, _: _percent(row.accuracy)),
+    Column("top-1", "%", _accuracy),
     Column("agree", "%", lambda row, _: _percent(row.agreement)),
     Column("status", "", lambda row, _: row.status, wide=True, text=True),
 )
@@ -147,7 +152,7 @@ def text_table(report: Report) -> list[str]:
 
 
 def failure_lines(report: Report) -> list[str]:
-    """Return one sentence for each row that gave no figures."""
+    """Return one sentence for each row that did not end well."""
     return [f"{row.status.upper()} {_who(row)}: {row.reason}" for row in report.failed]
 
 
@@ -157,7 +162,7 @@ def warning_lines(report: Report) -> list[str]:
     for row in report.rows:
         for text in row.warnings:
             about.setdefault(text, []).append(row)
-    measured = sum(row.ok for row in report.rows)
+    measured = sum(row.invoke is not None for row in report.rows)
     return [
         text if len(rows) == measured and measured > 1 else f"{', '.join(map(_who, rows))}: {text}"
         for text, rows in about.items()
@@ -176,7 +181,7 @@ def context_lines(report: Report) -> list[str]:
     ]
     if report.pictures is not None:
         lines.append(f"data: {report.data}, {report.pictures:,} pictures")
-    if report.reference is not None and report.reference.ok:
+    if report.reference is not None and report.reference.invoke is not None:
         row = report.reference
         threads = ", threads of its own choice" if row.threads is None else ""
         lines.append(f"reference: {row.name} on {row.device}, {row.runtime_version}{threads}")

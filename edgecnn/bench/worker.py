@@ -34,28 +34,40 @@ def main() -> None:
     """Answer one request. An unexpected exception ends the process with its traceback on stderr."""
     request = json.load(sys.stdin)
     _die_with(int(request["parent"]))
+    response: dict[str, Any] = {}
     try:
-        response = measure_file(request)
+        pipeline, response = timed_file(request)
+        if request["data"] is not None:
+            # Accuracy may take minutes on a slow board: whatever happens to it, this is kept.
+            _answer(request, response)
+            response = {**response, **_evaluate(pipeline, request)}
+        response["evaluated"] = True
     except EdgecnnError as error:
-        response = {"error": f"{error.message} ({error.remedy})" if error.remedy else error.message}
+        response["error"] = f"{error.message} ({error.remedy})" if error.remedy else error.message
+    _answer(request, response)
+
+
+def _answer(request: Mapping[str, Any], response: Mapping[str, Any]) -> None:
+    """Write the response in one step, over an earlier one: the process may be killed at any time."""
     destination = Path(request["response_path"])
     partial = destination.with_suffix(".part")
     partial.write_text(json.dumps(response, allow_nan=False))
     partial.replace(destination)
 
 
-def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of one model file as plain data.
+def timed_file(request: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the opened pipeline of one model file and its figures, not yet ``evaluated``, as plain data.
 
     The order is the protocol: engine imported, memory noted, file opened, first call, warm-up and
     timed calls, memory noted again, and only then is the evaluation data read.
 
     Args:
-        request: ``path``, ``runtime``, ``threads``, ``runs``, ``warmup``, ``max_seconds``,
+        request: ``path``, ``runtime``, ``threads``, ``runs``, ``warmup``, ``max_seconds``, ``trust``,
             ``told`` (a partial contract, as of ``ModelSpec.to_dict``); and, or ``None``:
-            ``class_names`` (of the data), ``picture_path`` (an .npy of one uint8 picture),
-            ``data``, ``limit``, ``reference_path`` (an .npy of float32 (N, C) to compare with),
-            ``probabilities_path`` (where to leave such an array).
+            ``class_names`` and ``class_count`` (of the data), ``reference_classes`` (how many the
+            reference has), ``picture_path`` (an .npy of one uint8 picture), ``data``, ``limit``,
+            ``reference_path`` (an .npy of float32 (N, C) to compare with), ``probabilities_path``
+            (where to leave such an array).
 
     Raises:
         EdgecnnError: the file, the engine or the data refuses.
@@ -64,7 +76,7 @@ def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
     from edgecnn.pipeline import Pipeline
     from edgecnn.runtimes import import_engine, open_runtime
 
-    artifact = open_artifact(request["path"])
+    artifact, check_classes = open_artifact(request["path"]), _class_check(request)
     start = time.perf_counter_ns()
     import_engine(request["runtime"])  # apart, so that its memory is not taken for the model's
     imported = time.perf_counter_ns()
@@ -72,9 +84,10 @@ def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
     bare_bytes = resident_bytes()
 
     opening = time.perf_counter_ns()
-    runtime = open_runtime(artifact, request["runtime"], threads=request["threads"])
+    runtime = open_runtime(artifact, request["runtime"], threads=request["threads"], trust=request["trust"])
     opened = time.perf_counter_ns()
     pipeline = Pipeline(runtime, _settled_spec(artifact, runtime, request))
+    check_classes(pipeline.spec)  # fails before minutes are spent on timing
     picture = _one_picture(pipeline.spec, request["picture_path"])
     tensor = pipeline.tensor(picture)
     feeding = time.perf_counter_ns()
@@ -88,7 +101,7 @@ def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
     )
     memory = Memory(peak_resident_bytes(), max(0, resident_bytes() - bare_bytes))
     latency = {"invoke": invoke.nanoseconds, **_other_stages(pipeline, picture, tensor, request)}
-    return {
+    return pipeline, {
         "labels": list(pipeline.spec.labels),
         "runtime_version": runtime.version,
         "device": runtime.device,
@@ -97,20 +110,43 @@ def measure_file(request: Mapping[str, Any]) -> dict[str, Any]:
         "first_ms": (answered - feeding) / 1e6,
         "samples_ns": latency,
         "memory": memory.to_dict(),
-        **_evaluate(pipeline, request),
+        "accuracy": None,
+        "agreement": None,
+        "max_drift": None,
+        "evaluated": False,
     }
 
 
 def _settled_spec(artifact: Any, runtime: Any, request: Mapping[str, Any]) -> ModelSpec:
+    from edgecnn.runtimes import facts_of
     from edgecnn.specfile import settle_spec
 
     return settle_spec(
         artifact.spec,
         request["told"],
-        lambda: getattr(runtime, "facts", None) or artifact.facts(),
+        lambda: facts_of(runtime, artifact),
         name=artifact.path.stem,
         labels=request["class_names"],
     )
+
+
+def _class_check(request: Mapping[str, Any]) -> Callable[[ModelSpec], None]:
+    """Return what refuses a contract whose classes are not the data's or not as many as the reference's."""
+    import numpy as np
+
+    from edgecnn.data import Dataset
+    from edgecnn.verify import align_classes
+
+    def check(spec: ModelSpec) -> None:
+        count, names, wanted = request["class_count"], request["class_names"], request["reference_classes"]
+        if count is not None:
+            # Empty pictures: those of the data would be taken for the model's memory.
+            empty = np.zeros((count, 1, 1), np.uint8)
+            align_classes(Dataset(request["data"], empty, np.arange(count), tuple(names) if names else None), spec)
+        if wanted not in (None, spec.classes):
+            raise InputError(f"it has {spec.classes} classes, the reference has {wanted}", "compare files of one model")
+
+    return check
 
 
 def _one_picture(spec: ModelSpec, path: str | None) -> Any:
@@ -139,30 +175,24 @@ def _other_stages(pipeline: Any, picture: Any, tensor: Any, request: Mapping[str
 
 
 def _evaluate(pipeline: Any, request: Mapping[str, Any]) -> dict[str, float | None]:
-    """Return accuracy, agreement and drift, each ``None`` where there is nothing to tell it by."""
-    found: dict[str, float | None] = {"accuracy": None, "agreement": None, "max_drift": None}
-    if request["data"] is None:
-        return found
+    """Return those of accuracy, agreement and drift that there is something to tell by."""
     import numpy as np
 
     from edgecnn.data import load_data
+    from edgecnn.files import atomic_path
     from edgecnn.metrics import fidelity, top1_accuracy
     from edgecnn.verify import align_classes
 
+    found: dict[str, float | None] = {}
     dataset = align_classes(load_data(request["data"], "test", limit=request["limit"]), pipeline.spec)
     probabilities = pipeline.probabilities(dataset.pictures)
     if dataset.classes is not None:
         found["accuracy"] = top1_accuracy(probabilities, dataset.classes)
     if request["probabilities_path"]:
-        np.save(request["probabilities_path"], probabilities, allow_pickle=False)
+        with atomic_path(Path(request["probabilities_path"])) as temporary:
+            np.save(temporary, probabilities, allow_pickle=False)
     if request["reference_path"]:
-        reference = np.load(request["reference_path"], allow_pickle=False)
-        if reference.shape != probabilities.shape:
-            raise InputError(
-                f"its answers have the shape {probabilities.shape}, the reference's {reference.shape}",
-                "compare files of one model",
-            )
-        drift = fidelity(probabilities, reference)
+        drift = fidelity(probabilities, np.load(request["reference_path"], allow_pickle=False))
         found.update(agreement=drift.agreement, max_drift=drift.max_drift)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from edgecnn.cli.console import Console
@@ -13,7 +14,7 @@ EPILOG = """\
 Every file runs in a process of its own: one that crashes or hangs costs its own row. A percentile
 is told only where 10 samples lie beyond it. "~" stands where neither of two medians can be called
 faster: their 95 % confidence intervals overlap, or they differ by less than 5 %, as two processes
-of one file do. Exits with 4 if any row has no figures.
+of one file do. Ctrl-C writes what is finished, where --out is given. Exits with 4 if any row failed.
 
 examples:
   edgecnn bench out/ --reference model.keras --data cifar10
@@ -47,12 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="engines; 'all' for every one that opens the file (default: the format's own)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write results.json, results.md and results.csv there")
+    parser.add_argument("--trust", action="store_true", help="let Keras files' Lambda layers run their Python code")
     add_contract_options(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Measure, show, write; return 0, or 4 if a row has no figures."""
-    from edgecnn.bench import Protocol, tables
+    """Measure, show, write; return 0, or 4 if a row failed."""
+    from edgecnn.bench import Protocol, Report, tables
     from edgecnn.bench.runner import benchmark
     from edgecnn.files import ensure_folder
 
@@ -63,9 +65,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         max_seconds=args.max_seconds,
         timeout_s=args.timeout,
         limit=args.limit,
+        trust=args.trust,
     )
     if args.out:
         ensure_folder(args.out)
+
+    def write(report: Report) -> Report:
+        asked = replace(report, command=tuple(args.command))
+        if args.out:
+            console.say(f"\nwrote {', '.join(map(str, tables.write_report(asked, args.out)))}")
+        return asked
+
     report = benchmark(
         args.paths,
         protocol=protocol,
@@ -73,8 +83,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         data=args.data,
         runtimes=args.runtime,
         reporter=console,
-        command=args.command,
         told=told_contract(args),
+        on_interrupt=write,
     )
     for line in (*tables.context_lines(report), "", *tables.text_table(report)):
         console.say(line)
@@ -84,11 +94,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(line)
     for line in tables.warning_lines(report):
         console.warn(line)
-    written = tables.write_report(report, args.out) if args.out else []
-    if written:
-        console.say(f"\nwrote {', '.join(map(str, written))}")
-    console.document(report.to_dict())
-    medians = {row.path: row.invoke.percentile_ms(50) for row in report.results if row.invoke}
+    console.document(write(report).to_dict())
+    medians = {row.path: row.invoke.percentile_ms(50) for row in report.results if row.ok and row.invoke}
     told = {path: median for path, median in medians.items() if median is not None}
     if told:
         console.next_command(f"edgecnn predict {shlex.quote(min(told, key=told.__getitem__))} IMAGE")

@@ -26,14 +26,14 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """Print a line for people."""
-        print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        print(harmless(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def warn(self, text: str) -> None:
         """Print a line that people should not miss, always on standard error."""
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {harmless(text)}", file=sys.stderr, flush=True)
 
     def next_command(self, command: str) -> None:
-        """End a verb by naming the next useful command."""
+        """End a verb by naming the next useful command, quoted for a shell."""
         if not self._nested:
             self.say(f"\nnext: {command}")
 
@@ -54,6 +54,11 @@ class Console:
         from tqdm import tqdm
 
         return iter(tqdm(items, desc=label, total=total, leave=False, file=sys.stderr))
+
+
+def harmless(text: str) -> str:
+    """Return text for a terminal: a label from a file of others may hold escape sequences."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def format_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

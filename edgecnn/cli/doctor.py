@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import struct
 from collections.abc import Iterator
@@ -48,20 +47,25 @@ def installed_version(distribution: str) -> str | None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Show the host, every package, and what to do about what is wrong."""
+    """Show the host, every package, and what to do about what is wrong; return 1 if something is.
+
+    A package that is not installed is no problem: not everybody needs every extra.
+    """
+    from edgecnn.bench.host import usable_cores
+
     packages = [_package(name) for name in _PACKAGES]
     problems = list(_problems(packages))
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    host = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {usable} usable cores"
+    system = f"{platform.system()} {platform.machine()}, {usable_cores()} usable cores"
+    host = f"Python {platform.python_version()}, {system}"
     console.say(f"edgecnn {__version__}, {host}\n")
-    rows = [[row["name"], row["version"] or "missing", row["purpose"], row["cure"]] for row in packages]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        console.say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    console.table(
+        ("package", "version", "needed to", "remedy"),
+        [(row["name"], row["version"] or "missing", row["purpose"], row["cure"]) for row in packages],
+    )
     for problem in problems:
         console.say(f"\nproblem: {problem['what']}\n  remedy: {problem['remedy']}")
     console.document({"edgecnn": __version__, "host": host, "packages": packages, "problems": problems})
-    return 0
+    return 1 if problems else 0
 
 
 def _package(name: str) -> dict[str, Any]:

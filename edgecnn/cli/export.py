@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.cli.console import Console, human_bytes
 from edgecnn.cli.contract import add_contract_options, told_contract
+from edgecnn.cli.info import feeding
+from edgecnn.errors import InputError
 
 if TYPE_CHECKING:
-    from edgecnn.export import Exported
+    from edgecnn.export import Calibration, Exported, ExportRequest
     from edgecnn.verify import Reference
 
 EPILOG = """examples:
@@ -37,7 +41,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the calibration draw (default: 0)")
     parser.add_argument("--limit", type=int, metavar="N", help="verify on N pictures (default: all)")
     parser.add_argument(
-        "--max-drop", type=float, default=1.0, metavar="POINTS", help="accuracy that may be lost (default: 1.0)"
+        "--max-drop",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="accuracy that a file may lose; agreement, where the data has no classes (default: 1.0)",
     )
     parser.add_argument("--floor", type=float, metavar="PERCENT", help="accuracy that the float model must reach")
     parser.add_argument("--out", default="exported", metavar="DIR", help="default: exported")
@@ -48,47 +56,81 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Export, show the table, return 1 if a file failed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from pathlib import Path
-
     from edgecnn.artifact import open_artifact
     from edgecnn.data import load_data
-    from edgecnn.export import FEW_CALIBRATION_SAMPLES, Calibration, ExportRequest, export, report_document
+    from edgecnn.export import ExportRequest, export, report_document, require_converters
     from edgecnn.files import ensure_folder
     from edgecnn.recipe import formats_named, recipes_named
-    from edgecnn.runtimes import open_runtime
+    from edgecnn.runtimes import facts_of, open_runtime
     from edgecnn.specfile import settle_spec
     from edgecnn.verify import align_classes, measure_reference
 
     # Everything that can be wrong is looked at before the long work begins.
+    _check_numbers(arguments)
     formats, recipes = formats_named(arguments.format.split(",")), recipes_named(arguments.recipe.split(","))
+    require_converters(formats)
     source = open_artifact(arguments.model)
+    if not source.is_keras:
+        raise InputError(f"{arguments.model!r} is a .{source.format} file", "export starts from a .keras or .h5 file")
     told = told_contract(arguments)
     data = load_data(arguments.data, "test", limit=arguments.limit)
-    calibration = None
-    if any(recipe.needs_calibration for recipe in recipes):
-        pictures = load_data(arguments.calibration or arguments.data, "train")
-        calibration = Calibration.draw(pictures, arguments.calibration_samples, arguments.seed)
-        if calibration.record.samples < FEW_CALIBRATION_SAMPLES:
-            drawn = calibration.record.samples
-            console.warn(
-                f"{drawn} calibration pictures: below {FEW_CALIBRATION_SAMPLES}, the ranges depend on the draw"
-            )
-
-    out = ensure_folder(Path(arguments.out))
-    runtime = open_runtime(source, "keras" if source.is_keras else None, trust=arguments.trust)
-    facts = getattr(runtime, "facts", None) or source.facts()
-    spec = settle_spec(source.spec, told, lambda: facts, name=source.path.stem, labels=data.class_names)
-    data = align_classes(data, spec)
-    console.say(f"{spec.name}: {source.path.name} on {runtime.device}, verified on {len(data)} pictures of {data.name}")
-    reference = measure_reference(runtime, spec, data, floor=arguments.floor, reporter=console)
-    request = ExportRequest(
-        source, spec, formats, recipes, out, data, reference, calibration, arguments.max_drop, trust=arguments.trust
+    needs_calibration = any(recipe.needs_calibration for recipe in recipes)
+    calibration = _calibration(arguments, console) if needs_calibration else None
+    runtime = open_runtime(source, trust=arguments.trust)
+    spec = settle_spec(
+        source.spec, told, lambda: facts_of(runtime, source), name=source.path.stem, labels=data.class_names
     )
-    exported = export(request, console)
+    data = align_classes(data, spec)
+    out = ensure_folder(Path(arguments.out))
+    request = ExportRequest(
+        source, spec, formats, recipes, out, data, calibration, max_drop=arguments.max_drop, trust=arguments.trust
+    )
+    console.say(f"{spec.name}: {source.path.name} on {runtime.device}, verified on {len(data)} pictures of {data.name}")
+    console.say(f"fed as {feeding(spec)}")
+    _warn_of_weak_evidence(request, console)
+    reference = measure_reference(runtime, spec, data, floor=arguments.floor, reporter=console)
+    exported = export(request, reference, console)
     _show(console, reference, exported, source.size_bytes)
     console.document(report_document(reference, exported))
-    console.next_command(f"edgecnn bench {arguments.out} --reference {arguments.model} --data {arguments.data}")
+    bench = ["edgecnn", "bench", arguments.out, "--reference", arguments.model, "--data", arguments.data]
+    console.next_command(shlex.join(bench))
     return 0 if all(item.verdict.passed for item in exported) else 1
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    if not 0 <= arguments.max_drop <= 100:
+        raise InputError(f"--max-drop must be 0 to 100 points, not {arguments.max_drop:g}", "1.0 is the default")
+    if arguments.floor is not None and not 0 <= arguments.floor <= 100:
+        raise InputError(f"--floor must be 0 to 100 percent, not {arguments.floor:g}", "0 accepts any float model")
+    if arguments.seed < 0:
+        raise InputError(f"--seed must be 0 or more, not {arguments.seed}", "0 is the default")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise InputError(f"--limit must be 1 or more, not {arguments.limit}", "leave it out for all pictures")
+
+
+def _calibration(arguments: argparse.Namespace, console: Console) -> Calibration:
+    from edgecnn.data import load_data
+    from edgecnn.export import FEW_CALIBRATION_SAMPLES, Calibration
+
+    pictures = load_data(arguments.calibration or arguments.data, "train")
+    drawn = Calibration.draw(pictures, arguments.calibration_samples, arguments.seed)
+    if drawn.record.samples < FEW_CALIBRATION_SAMPLES:
+        few = drawn.record.samples
+        console.warn(f"{few} calibration pictures: below {FEW_CALIBRATION_SAMPLES}, the ranges depend on the draw")
+    return drawn
+
+
+def _warn_of_weak_evidence(request: ExportRequest, console: Console) -> None:
+    """Say where the verdict will rest on less than it seems to."""
+    data, step_points = request.data, 100 / len(request.data)
+    if data.split == "all" and data.classes is not None:
+        console.warn(
+            f"data {data.name!r} has no test split: the float model, and calibration, may have seen these pictures"
+        )
+    if step_points > request.max_drop > 0:
+        console.warn(
+            f"one of {len(data)} pictures is {step_points:.2f} points: more than --max-drop {request.max_drop:g}"
+        )
 
 
 def _show(console: Console, reference: Reference, exported: list[Exported], source_bytes: int) -> None:

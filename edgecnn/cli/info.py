@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.cli.console import Console, human_bytes
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         console.say(f"{title:<12} {text}")
     console.document(document(artifact))
     if artifact.spec is not None and not artifact.is_keras:
-        console.next_command(f"edgecnn predict {arguments.file} IMAGE...")
+        console.next_command(f"edgecnn predict {shlex.quote(arguments.file)} IMAGE...")
     return 0
 
 
@@ -54,7 +55,8 @@ def _tensor(tensor: TensorInfo) -> str:
     return f"{tensor.name}: {tensor.dtype} {shape}{quant}"
 
 
-def _feeding(spec: ModelSpec) -> str:
+def feeding(spec: ModelSpec) -> str:
+    """Return in one line how a picture becomes the model's input."""
     image = spec.input
     mean = "" if not any(image.mean) else f" - {_channels(image.mean)}"
     std = "" if set(image.std) == {1.0} else f" / {_channels(image.std)}"
@@ -81,7 +83,7 @@ def _lines(artifact: Artifact) -> list[tuple[str, str]]:
         more = f", ... ({spec.classes} in all)" if spec.classes > _LABELS_SHOWN else ""
         lines += [
             ("model", f"{spec.name} ({spec.task})"),
-            ("feeding", _feeding(spec)),
+            ("feeding", feeding(spec)),
             ("head", spec.head.kind),
             ("labels", ", ".join(spec.labels[:_LABELS_SHOWN]) + more),
         ]

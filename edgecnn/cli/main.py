@@ -8,6 +8,7 @@ is imported before a verb runs.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -18,8 +19,8 @@ from types import FrameType, ModuleType
 from typing import NoReturn
 
 from edgecnn import __version__
-from edgecnn.cli.console import Console
-from edgecnn.errors import EdgecnnError, InputError, MissingDependency, closest
+from edgecnn.cli.console import Console, harmless
+from edgecnn.errors import EdgecnnError, InputError, MissingDependency, OutputError, closest
 
 #: Verb -> what it does; the module of a verb has its name. In the order in which a user meets them.
 VERBS = {
@@ -126,12 +127,40 @@ class _Terminated(BaseException):
     """SIGTERM came; a BaseException, so that clean-up runs and nothing swallows it."""
 
 
+class Interrupted(EdgecnnError):
+    """The user, or the system, ended the command."""
+
+    def __init__(self, how: str, exit_code: int) -> None:
+        super().__init__(f"{how}: files written so far are whole, nothing is half-written", "run the command again")
+        self.exit_code = exit_code
+
+
 def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
+def _flushed(status: int) -> int:
+    """Find out now, not at exit, whether standard output took everything."""
+    if sys.stdout is None:
+        return status
+    sys.stdout.flush()
+    return status
+
+
+def _from_system(error: OSError) -> EdgecnnError:
+    """Return what the system refused: a path that cannot be used, or an output that is full."""
+    if error.filename is not None:
+        return InputError(f"cannot use {error.filename!r}: {error.strerror}", "check the path and its permissions")
+    _silence_stdout()
+    return OutputError(f"the system refused: {error.strerror or error}", "free some space, or close what uses it up")
+
+
+def _silence_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def _report(error: EdgecnnError, argv: Sequence[str]) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {harmless(str(error))}", file=sys.stderr)
     Console("--json" in argv).document(
         {"error": {"message": error.message, "remedy": error.remedy, "exit_code": error.exit_code}}
     )
@@ -140,21 +169,24 @@ def _report(error: EdgecnnError, argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``edgecnn``: returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot spell is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return run(words)
+        return _flushed(run(words))
     except EdgecnnError as error:
         return _report(error, words)
     except KeyboardInterrupt:
-        print("\ninterrupted: files written so far are whole, nothing is half-written", file=sys.stderr)
-        return 130
+        return _report(Interrupted("interrupted", 130), words)
     except _Terminated:
-        print("terminated: files written so far are whole, nothing is half-written", file=sys.stderr)
-        return 143
+        return _report(Interrupted("terminated", 143), words)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: no complaint at exit
+        _silence_stdout()  # the reader left: no complaint at exit
         return 0
+    except OSError as error:
+        return _report(_from_system(error), words)
     except Exception as error:
         if os.environ.get("EDGECNN_DEBUG"):
             traceback.print_exc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 from typing import Any
 
 from edgecnn.cli.console import Console, human_count
@@ -61,7 +62,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             for document in documents
         ],
     )
-    console.next_command(f"edgecnn train {documents[0]['name']} --data digits --out {documents[0]['name']}")
+    first = documents[0]["name"]
+    console.next_command(shlex.join(["edgecnn", "train", first, "--data", "digits", "--out", first]))
     console.document({"models": documents})
     return 0
 

@@ -31,8 +31,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from edgecnn.artifact import open_artifact
     from edgecnn.data.pictures import read_picture
     from edgecnn.pipeline import Pipeline
-    from edgecnn.runtimes import open_runtime
+    from edgecnn.runtimes import facts_of, open_runtime
+    from edgecnn.runtimes.probe import require_survivable
     from edgecnn.specfile import settle_spec
+    from edgecnn.vision.preprocess import range_mismatch
 
     if arguments.top < 1:
         raise InputError(f"--top must be 1 or more, not {arguments.top}", "leave it out for 3")
@@ -41,11 +43,13 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     told = told_contract(arguments)
     if artifact.spec is None and not told:
         artifact.require_spec()
+    require_survivable(artifact, arguments.runtime)
     runtime = open_runtime(artifact, arguments.runtime, threads=arguments.threads, trust=arguments.trust)
-    spec = settle_spec(
-        artifact.spec, told, lambda: getattr(runtime, "facts", None) or artifact.facts(), name=artifact.path.stem
-    )
+    spec = settle_spec(artifact.spec, told, lambda: facts_of(runtime, artifact), name=artifact.path.stem)
     pipeline = Pipeline(runtime, spec)
+    mismatch = range_mismatch(spec.input, runtime.inputs[0])
+    if mismatch:
+        console.warn(mismatch)
 
     rows: list[dict[str, Any]] = []
     for path in console.progress(paths, "predict"):

@@ -16,8 +16,8 @@ DATA is digits, mnist, fashion_mnist or cifar10, an .npz with x_train, y_train, 
 or a folder with one folder per class (train/ and val/ above them, if there are).
 
 A tenth of the training pictures, class by class, is held out to decide when to stop. The test
-pictures are looked at once, at the end. The same --seed on the same machine with the same
---threads gives the same weights.
+pictures are looked at once, at the end. On the CPU of one machine, the same --seed with the same
+--threads gives the same weights; kernels of a GPU may add in another order.
 
 examples:
   edgecnn train lenet5 --data digits --out digits
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         reporter=console,
     )
     console.say(
-        f"test accuracy {100 * result.test_accuracy:.2f} % on {result.samples['test']:,} pictures, "
+        f"test accuracy {result.test_accuracy:.2f} % on {result.samples['test']:,} pictures, "
         f"with the weights of epoch {result.best_epoch} of {result.epochs}"
     )
     for path in (result.model, result.curves, result.history):

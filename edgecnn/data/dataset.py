@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -56,12 +56,14 @@ class Dataset:
         pictures: N pictures; sizes may differ.
         classes: int64 (N,), or ``None`` for pictures without classes.
         class_names: in class order, or ``None``.
+        split: ``train``, ``test``, or ``all`` where the source has no splits.
     """
 
     name: str
     pictures: Pictures
     classes: npt.NDArray[np.int64] | None = None
     class_names: tuple[str, ...] | None = None
+    split: str = "all"
 
     def __post_init__(self) -> None:
         if len(self.pictures) == 0:
@@ -112,7 +114,7 @@ class Dataset:
         else:
             pictures = [self.pictures[i] for i in indices]
         classes = None if self.classes is None else self.classes[indices]
-        return Dataset(self.name, pictures, classes, self.class_names)
+        return replace(self, pictures=pictures, classes=classes)
 
     def head(self, count: int | None) -> Dataset:
         """Return the first ``count`` pictures (all when ``None``)."""

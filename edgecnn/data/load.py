@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from edgecnn.data.dataset import Dataset, LazyPictures
 from edgecnn.data.pictures import picture_files, read_picture
 from edgecnn.errors import InputError, MissingDependency, closest
+from edgecnn.quiet import quiet
 
 SPLITS = ("train", "test")
 _DIGITS = tuple(str(digit) for digit in range(10))
@@ -38,7 +40,8 @@ def load_data(data: str, split: str = "test", *, limit: int | None = None) -> Da
 
     Args:
         data: a name, a path to an ``.npz`` or to a folder.
-        split: ``train`` or ``test``; a source without splits gives all it has for either.
+        split: ``train`` or ``test``; a source without splits gives all it has for either, and says
+            so in :attr:`Dataset.split`.
         limit: keep the first so many (named sets and ``.npz`` come shuffled by their makers);
             folders, sorted by class, are drawn class-balanced with seed 0.
 
@@ -46,6 +49,8 @@ def load_data(data: str, split: str = "test", *, limit: int | None = None) -> Da
         InputError: unknown name, unreadable file, wrong shapes.
         MissingDependency: the source needs a package that is not installed.
     """
+    if not data:
+        raise InputError("the data has no name", _GRAMMAR)
     path = Path(data).expanduser()
     if data in NAMED and not path.suffix:
         dataset = _named(data, split)
@@ -71,17 +76,16 @@ def _named(name: str, split: str) -> Dataset:
         if place.is_file():
             return _from_npz(name, place, split, NAMED[name])
     try:
-        from keras import datasets
-    except ImportError as error:
-        raise MissingDependency("keras", "export", f"fetching the data set {name!r}") from error
-    try:
-        arrays = getattr(datasets, name).load_data()[SPLITS.index(split)]
-    except Exception as error:  # keras.datasets raises whatever its download raises
+        with quiet():  # it tells of its download on standard output
+            from keras import datasets
+
+            arrays = getattr(datasets, name).load_data()[SPLITS.index(split)]
+    except Exception as error:  # keras.datasets raises whatever its download raises, and may not be there
         raise InputError(
-            f"data {name!r} is not on this machine and could not be fetched: {error}",
+            f"data {name!r} is not on this machine and could not be fetched: {str(error).strip().splitlines()[-1]}",
             f"put {name}.npz (x_train, y_train, x_test, y_test) in a folder and set EDGECNN_DATA to it",
         ) from error
-    return Dataset(name, _as_pictures(name, arrays[0]), _as_classes(name, arrays[1]), NAMED[name])
+    return Dataset(name, _as_pictures(name, arrays[0]), _as_classes(name, arrays[1]), NAMED[name], split)
 
 
 def _digits(split: str) -> Dataset:
@@ -102,34 +106,45 @@ def _digits(split: str) -> Dataset:
         picture[4:24, 4:24] = cv2.resize(digit, (20, 20), interpolation=cv2.INTER_CUBIC)
     order = np.random.default_rng(0).permutation(len(pictures))
     chosen = order[: len(order) * 4 // 5] if split == "train" else order[len(order) * 4 // 5 :]
-    return Dataset("digits", pictures[chosen], classes[chosen].astype(np.int64), _DIGITS)
+    return Dataset("digits", pictures[chosen], classes[chosen].astype(np.int64), _DIGITS, split)
 
 
 def _from_npz(name: str, path: Path, split: str, class_names: tuple[str, ...] | None) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             keys = set(archive.files)
-            pick = next((key for key in (f"x_{split}", "x_test", "x_train", "x") if key in keys), None)
+            pick = next((key for key in (f"x_{split}", "x") if key in keys), None)
             if pick is None:
+                found = ", ".join(sorted(keys)) or "nothing"
                 raise InputError(
-                    f"{str(path)!r} holds {', '.join(sorted(keys)) or 'nothing'}", "store x_test and y_test in it"
+                    f"{str(path)!r} holds no x_{split}, but {found}", f"store x_{split} and y_{split} in it, or x and y"
                 )
-            if pick == "x_test" and split == "train":
-                raise InputError(f"{str(path)!r} holds no x_train", "store x_train and y_train in it")
             pictures = archive[pick]
             y_key = pick.replace("x", "y", 1)
             classes = archive[y_key] if y_key in keys else None
             if class_names is None and "class_names" in keys:
                 class_names = tuple(str(value) for value in archive["class_names"])
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+    ) as error:
         raise InputError(f"cannot read data {str(path)!r}: {error}", "store plain arrays with numpy.savez") from error
-    return Dataset(
-        name, _as_pictures(name, pictures), None if classes is None else _as_classes(name, classes), class_names
-    )
+    known = None if classes is None else _as_classes(name, classes)
+    return Dataset(name, _as_pictures(name, pictures), known, class_names, "all" if pick == "x" else split)
 
 
 def _as_pictures(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Return ``array`` as uint8 (N, H, W) or (N, H, W, 3); refuse what is not pixels of 0..255."""
+    if array.dtype.kind not in "buif" or not array.size:
+        raise InputError(
+            f"data {name!r} holds {array.dtype} of shape {array.shape}, no pixels", "store pixels as uint8, 0..255"
+        )
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] != 3):
@@ -147,6 +162,10 @@ def _as_pictures(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _as_classes(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Return ``array`` as int64 (N,); one-hot rows and a trailing axis of 1 are accepted."""
+    if array.dtype.kind not in "buif" or not array.size:
+        raise InputError(
+            f"data {name!r} has {array.dtype} of shape {array.shape} for classes", "store whole numbers (N,)"
+        )
     if array.ndim == 2:
         array = array[:, 0] if array.shape[1] == 1 else array.argmax(axis=1)
     if array.ndim != 1 or not np.array_equal(array, np.rint(array)):
@@ -159,12 +178,17 @@ def _as_classes(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 def _from_folder(name: str, folder: Path, split: str) -> Dataset:
     inner = next((folder / sub for sub in _SPLIT_FOLDERS[split] if (folder / sub).is_dir()), folder)
     class_folders = sorted(path for path in inner.iterdir() if path.is_dir() and not path.name.startswith("."))
+    split_names = {sub for subs in _SPLIT_FOLDERS.values() for sub in subs}
+    if inner == folder and class_folders and all(path.name in split_names for path in class_folders):
+        wanted = " or ".join(_SPLIT_FOLDERS[split])
+        raise InputError(f"folder {str(folder)!r} holds no {wanted} folder", f"add {_SPLIT_FOLDERS[split][0]}/ to it")
+    part = "all" if inner == folder else split
     by_class = {path.name: picture_files(path) for path in class_folders}
     if any(by_class.values()):
         files = [str(path) for paths in by_class.values() for path in paths]
         classes = np.repeat(np.arange(len(by_class)), [len(paths) for paths in by_class.values()])
-        return Dataset(name, LazyPictures(files, read_picture), classes.astype(np.int64), tuple(by_class))
+        return Dataset(name, LazyPictures(files, read_picture), classes.astype(np.int64), tuple(by_class), part)
     files = [str(path) for path in picture_files(inner)]
     if not files:
         raise InputError(f"folder {str(inner)!r} holds no pictures and no folder per class", _GRAMMAR)
-    return Dataset(name, LazyPictures(files, read_picture))
+    return Dataset(name, LazyPictures(files, read_picture), split=part)

@@ -10,7 +10,12 @@ import numpy as np
 from edgecnn.data.dataset import Picture
 from edgecnn.errors import InputError
 
+LARGEST_FILE_BYTES = 1 << 30
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+# What it says of a broken picture is said by an error of ours.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def read_picture(path: str | Path) -> Picture:
@@ -22,9 +27,15 @@ def read_picture(path: str | Path) -> Picture:
         InputError: no such file, or not a picture.
     """
     try:
-        content = np.fromfile(str(path), np.uint8)
+        size = Path(path).stat().st_size if Path(path).is_file() else None
+        if size is not None and size > LARGEST_FILE_BYTES:
+            raise InputError(f"{str(path)!r} has {size:,} bytes: no picture", f"up to {LARGEST_FILE_BYTES:,} are read")
+        content = np.frombuffer(Path(path).read_bytes(), np.uint8) if size is not None else None
     except OSError as error:
         raise InputError(f"cannot read picture {str(path)!r}: {error.strerror}", "check the path") from error
+    if content is None:  # waiting for a pipe would hang
+        why = "no regular file" if Path(path).exists() else "no such file"
+        raise InputError(f"cannot read picture {str(path)!r}: {why}", "check the path")
     try:
         decoded = cv2.imdecode(content, cv2.IMREAD_ANYCOLOR) if content.size else None
     except cv2.error:

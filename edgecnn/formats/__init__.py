@@ -15,11 +15,14 @@ from typing import Any
 
 from edgecnn.errors import InputError
 from edgecnn.files import atomic_path
+from edgecnn.spec import shown
 from edgecnn.tensors import TensorInfo
 
 #: The key under which the contract is stored, in every format.
 CONTRACT_KEY = "edgecnn"
 CONTRACT_SCHEMA_VERSION = 1
+#: Bytes. A contract of a thousand labels has some twenty kilobytes: what is larger was made to do harm.
+LARGEST_CONTRACT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -77,30 +80,44 @@ def embed(path: Path, format_name: str, contract: Mapping[str, Any], *, into: Pa
     """Write the model at ``path`` with ``contract`` inside to ``into`` (``path`` itself by default), atomically.
 
     An earlier contract is replaced.
+
+    Raises:
+        InputError: the model cannot be read, or its format carries no contract.
+        OutputError: the file cannot be written.
     """
     writer: Callable[[bytes, bytes], bytes] = import_module(f"edgecnn.formats.{format_name}").with_contract
     document = {"schema_version": CONTRACT_SCHEMA_VERSION, **contract}
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}", "check the path") from error
+    content = writer(content, text)
     with atomic_path(into or path) as temporary:
-        temporary.write_bytes(writer(path.read_bytes(), text))
+        temporary.write_bytes(content)
 
 
 def parse_contract(text: bytes, path: Path) -> dict[str, Any]:
     """Return the JSON contract found in a file.
 
     Raises:
-        InputError: it is no JSON object, or was written by a later edgecnn.
+        InputError: it is too large or no JSON object, or was written by a later edgecnn.
     """
+    if len(text) > LARGEST_CONTRACT:
+        raise InputError(
+            f"the contract inside {str(path)!r} has {len(text)} bytes, more than {LARGEST_CONTRACT}",
+            "export the model again",
+        )
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the contract inside {str(path)!r} is no JSON: {error}", "export the model again") from error
     if not isinstance(document, dict):
         raise InputError(f"the contract inside {str(path)!r} is no mapping", "export the model again")
     version = document.get("schema_version")
-    if not isinstance(version, int) or version > CONTRACT_SCHEMA_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or version > CONTRACT_SCHEMA_VERSION:
         raise InputError(
-            f"the contract inside {str(path)!r} is of schema {version!r}, not {CONTRACT_SCHEMA_VERSION} or earlier",
+            f"the contract inside {str(path)!r} is of schema {shown(version)}, later than {CONTRACT_SCHEMA_VERSION}",
             "pip install --upgrade edgecnn",
         )
     return document

@@ -7,16 +7,29 @@ touched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from edgecnn.errors import InputError
 from edgecnn.formats import CONTRACT_KEY, FileContents, damaged, parse_contract
+from edgecnn.spec import require_mapping
 from edgecnn.tensors import TensorInfo
 
 _GRAPH, _METADATA = 7, 14  # of ModelProto
 _INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12  # of GraphProto
-_INITIALIZER_NAME = 8  # of TensorProto
+_INITIALIZER_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # of TensorProto
+_EXTERNAL = 1  # of TensorProto.DataLocation
+#: Message -> field -> message: every way from a model to its tensors, attributes and subgraphs included.
+_WAYS_TO_TENSORS = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
 _ELEMENT_TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
 }  # fmt: skip
@@ -100,6 +113,20 @@ def _is_contract(entry: memoryview) -> bool:
     return _text(entry, 1) == CONTRACT_KEY
 
 
+def _names_other_files(model: memoryview) -> bool:
+    """Whether a tensor, however deep, says that its values lie in another file; every field is read once."""
+    waiting = [("model", model)]
+    while waiting:
+        kind, message = waiting.pop()
+        for number, value, _ in _fields(message):
+            if kind == "tensor":
+                if number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value == _EXTERNAL):
+                    return True
+            elif number in _WAYS_TO_TENSORS[kind] and isinstance(value, memoryview):
+                waiting.append((_WAYS_TO_TENSORS[kind][number], value))
+    return False
+
+
 def read(path: Path) -> FileContents:
     """Return tensors and contract of an ``.onnx`` file.
 
@@ -107,30 +134,36 @@ def read(path: Path) -> FileContents:
     from the contract.
 
     Raises:
-        InputError: the bytes do not hold together.
+        InputError: the bytes do not hold together, or the weights are in other files.
     """
     try:
         model = memoryview(path.read_bytes())
         graphs = _messages(model, _GRAPH)
-        if not graphs:
-            raise _Malformed("it holds no graph")
+        if len(graphs) != 1:  # a parser would merge several into one that was never looked at
+            raise _Malformed(f"it holds {len(graphs)} graphs")
+        if _names_other_files(model):
+            # The engine would open whatever path the file names; and a model must be one file to be copied.
+            raise InputError(
+                f"{str(path)!r} keeps weights in other files", "save it as one file: onnx.save(onnx.load(FILE), NEW)"
+            )
         weights = {_text(initializer, _INITIALIZER_NAME) for initializer in _messages(graphs[0], _INITIALIZER)}
         inputs = [info for info in map(_tensor_info, _messages(graphs[0], _INPUT)) if info.name not in weights]
         outputs = [_tensor_info(value) for value in _messages(graphs[0], _OUTPUT)]
         if not inputs or not outputs:
             raise _Malformed("its graph has no input or no output")
-        contract = None
-        for entry in _messages(model, _METADATA):
-            if _is_contract(entry):
-                contract = parse_contract(b"".join(bytes(value) for value in _messages(entry, 2)), path)
+        entries = [entry for entry in _messages(model, _METADATA) if _is_contract(entry)]
+        # The last one counts, as for every repeated value of a protocol buffer.
+        texts = _messages(entries[-1], 2) if entries else []
     except _Malformed as error:
         raise damaged(path, "ONNX", error) from error
-    quants = (contract or {}).get("tensors", {})
-    return FileContents(
-        tuple(info.with_quant(quants.get(info.name)) for info in inputs),
-        tuple(info.with_quant(quants.get(info.name)) for info in outputs),
-        contract,
-    )
+    contract = parse_contract(bytes(texts[-1]), path) if texts else None
+    quants = require_mapping(contract or {}, "tensors", f"the contract inside {str(path)!r}")
+    inputs, outputs = ([_quantized(info, quants) for info in infos] for infos in (inputs, outputs))
+    return FileContents(tuple(inputs), tuple(outputs), contract)
+
+
+def _quantized(info: TensorInfo, quants: Mapping[str, Any]) -> TensorInfo:
+    return info.with_quant(require_mapping(quants, info.name, "'tensors' of the contract"))
 
 
 def _encode_varint(value: int) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecnn.errors import InputError
-from edgecnn.formats import CONTRACT_KEY, FileContents, damaged, parse_contract
+from edgecnn.formats import CONTRACT_KEY, LARGEST_CONTRACT, FileContents, damaged, parse_contract
 from edgecnn.tensors import QuantParams, TensorInfo
 
 _MODEL_FIELDS = {
@@ -24,6 +24,14 @@ _TENSOR_TYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8",
 }  # fmt: skip
 _PREFIX_ALIGNMENT = 64
+# Vectors and strings may overlap, so a small file can point at one large one a thousand times: whatever
+# is copied out of the file is bounded first.
+_MOST_EDGES = 256  # inputs, and outputs
+_LONGEST_NAME = 4096  # bytes
+_LONGEST_SHAPE = 16  # axes
+
+
+_KEY = CONTRACT_KEY.encode()
 
 
 class _Table:
@@ -61,32 +69,49 @@ class _Table:
         at = self.target(number)
         return None if at is None else _Table(self.data, at)
 
-    def vector(self, number: int, code: str, size: int) -> list[int]:
+    def extent(self, number: int, size: int) -> tuple[int, int]:
+        """Absolute position and count of the elements, of ``size`` bytes each, of a vector or string."""
         at = self.target(number)
         if at is None:
-            return []
+            return 0, 0
         count = self._read("<I", at)
         if at + 4 + count * size > len(self.data):
             raise struct.error("a vector runs past the end of the file")
-        return [entry[0] for entry in struct.iter_unpack(code, self.data[at + 4 : at + 4 + count * size])]
+        return at + 4, count
 
-    def element_positions(self, number: int) -> list[int]:
+    def vector(self, number: int, code: str, size: int, *, most: int) -> list[int]:
+        start, count = self.extent(number, size)
+        if count > most:
+            raise struct.error(f"a vector has {count} elements, more than {most}")
+        return [entry[0] for entry in struct.iter_unpack(code, self.data[start : start + count * size])]
+
+    def element_positions(self, number: int) -> Iterator[int]:
         """Absolute positions of the tables of a vector of tables."""
-        at = self.target(number)
-        return [] if at is None else [at + 4 + 4 * i + offset for i, offset in enumerate(self.vector(number, "<I", 4))]
+        start, count = self.extent(number, 4)
+        return (at + self._read("<I", at) for at in range(start, start + 4 * count, 4))
+
+    def element(self, number: int, index: int) -> _Table:
+        """The table at ``index`` of a vector of tables."""
+        start, count = self.extent(number, 4)
+        if not 0 <= index < count:
+            raise struct.error(f"it points at element {index} of {count}")
+        at = start + 4 * index
+        return _Table(self.data, at + self._read("<I", at))
 
     def tables(self, number: int) -> Iterator[_Table]:
         return (_Table(self.data, at) for at in self.element_positions(number))
 
-    def raw(self, number: int) -> bytes:
+    def raw(self, number: int, *, most: int) -> bytes:
         """Bytes of a string or a byte vector."""
-        at = self.target(number)
-        if at is None:
-            return b""
-        count = self._read("<I", at)
-        if at + 4 + count > len(self.data):
-            raise struct.error("a buffer runs past the end of the file")
-        return bytes(self.data[at + 4 : at + 4 + count])
+        start, count = self.extent(number, 1)
+        if count > most:
+            raise struct.error(f"a text has {count} bytes, more than {most}")
+        return bytes(self.data[start : start + count])
+
+    def is_contract(self) -> bool:
+        """Whether this Metadata table names the contract."""
+        start, count = self.extent(0, 1)
+        return count == len(_KEY) and self.data[start : start + count] == _KEY
 
 
 def _root(content: bytes) -> _Table:
@@ -97,21 +122,20 @@ def _root(content: bytes) -> _Table:
 
 
 def _tensor_info(tensor: _Table) -> TensorInfo:
-    name = tensor.raw(3).decode(errors="replace")
+    name = tensor.raw(3, most=_LONGEST_NAME).decode(errors="replace")
     code = tensor.scalar(1, "<b")
     if code not in _TENSOR_TYPES:
         raise InputError(
             f"tensor {name!r} has the TFLite type {code}, which edgecnn does not feed", "export the model again"
         )
     dtype = _TENSOR_TYPES[code]
-    shape = tuple(tensor.vector(7, "<i", 4) or tensor.vector(0, "<i", 4))
+    shape = tuple(tensor.vector(7, "<i", 4, most=_LONGEST_SHAPE) or tensor.vector(0, "<i", 4, most=_LONGEST_SHAPE))
     quant = None
     quantization = tensor.table(4)
-    if quantization is not None and dtype in ("int8", "uint8", "int16"):
-        scales = quantization.vector(2, "<f", 4)
-        zero_points = quantization.vector(3, "<q", 8)
-        if len(scales) == 1:
-            quant = QuantParams(float(scales[0]), int(zero_points[0]) if zero_points else 0, dtype)
+    if quantization is not None and dtype in ("int8", "uint8", "int16") and quantization.extent(2, 4)[1] == 1:
+        scale = quantization.vector(2, "<f", 4, most=1)[0]
+        zero_points = quantization.vector(3, "<q", 8, most=1)
+        quant = QuantParams(scale, zero_points[0] if zero_points else 0, dtype)
     return TensorInfo(name, shape, dtype, quant)
 
 
@@ -123,10 +147,24 @@ def _check_buffers(model: _Table) -> None:
             raise struct.error("a weight runs past the end of the file")
 
 
-def _outside_buffers(model: _Table) -> list[int]:
-    """Where the file notes the start of weights that some exporters put behind the flatbuffer."""
-    slots = [buffer.slot(1) for buffer in model.tables(_MODEL_FIELDS["buffers"]) if buffer.scalar(1, "<Q") > 1]
-    return [slot for slot in slots if slot is not None]
+def _absolute_offsets(model: _Table) -> set[int]:
+    """Where the file notes the start of what some exporters put behind the flatbuffer: weights, large custom options.
+
+    Tables may be shared, so this is a set: each is to be shifted once. 0 and 1 stand for "none".
+    """
+    holders = [(buffer, 1) for buffer in model.tables(_MODEL_FIELDS["buffers"])]
+    for subgraph in model.tables(_MODEL_FIELDS["subgraphs"]):
+        holders += [(operator, 9) for operator in subgraph.tables(3)]
+    slots = {table.slot(number) for table, number in holders if table.scalar(number, "<Q") > 1}
+    return {slot for slot in slots if slot is not None}
+
+
+def _shifted(content: bytes, by: int) -> bytes:
+    """Return a file whose absolute offsets count from ``by`` bytes earlier."""
+    result = bytearray(content)
+    for where in _absolute_offsets(_root(content)):
+        struct.pack_into("<Q", result, where, struct.unpack_from("<Q", result, where)[0] + by)
+    return bytes(result)
 
 
 def read(path: Path) -> FileContents:
@@ -139,17 +177,25 @@ def read(path: Path) -> FileContents:
         model = _root(path.read_bytes())
         _check_buffers(model)
         subgraph = next(model.tables(_MODEL_FIELDS["subgraphs"]))
-        tensors = subgraph.element_positions(0)
-        inputs = tuple(_tensor_info(_Table(model.data, tensors[i])) for i in subgraph.vector(1, "<i", 4))
-        outputs = tuple(_tensor_info(_Table(model.data, tensors[i])) for i in subgraph.vector(2, "<i", 4))
-        buffers = model.element_positions(_MODEL_FIELDS["buffers"])
-        contract = None
-        for entry in model.tables(_MODEL_FIELDS["metadata"]):
-            if entry.raw(0) == CONTRACT_KEY.encode():
-                contract = parse_contract(_Table(model.data, buffers[entry.scalar(1, "<I")]).raw(0), path)
-        return FileContents(inputs, outputs, contract)
-    except (struct.error, IndexError, StopIteration, OverflowError) as error:
-        raise damaged(path, "TFLite", error or "it holds no graph") from error
+        inputs, outputs = (
+            tuple(_tensor_info(subgraph.element(0, i)) for i in subgraph.vector(field, "<i", 4, most=_MOST_EDGES))
+            for field in (1, 2)
+        )
+        buffer = _contract_buffer(model)
+        text = None if buffer is None else buffer.raw(0, most=LARGEST_CONTRACT)
+    except (struct.error, OverflowError) as error:
+        raise damaged(path, "TFLite", error) from error
+    except StopIteration as error:
+        raise damaged(path, "TFLite", "it holds no graph") from error
+    return FileContents(inputs, outputs, None if text is None else parse_contract(text, path))
+
+
+def _contract_buffer(model: _Table) -> _Table | None:
+    buffer = None
+    for entry in model.tables(_MODEL_FIELDS["metadata"]):
+        if entry.is_contract():
+            buffer = model.element(_MODEL_FIELDS["buffers"], entry.scalar(1, "<I"))
+    return buffer
 
 
 class _Prefix:
@@ -183,22 +229,40 @@ class _Prefix:
         size = self.align(_PREFIX_ALIGNMENT)
         for where, position in self.patches:
             self.point(where, size + position)
-        shifted = bytearray(old)
-        for where in _outside_buffers(_root(old)):
-            start = struct.unpack_from("<Q", shifted, where)[0]
-            struct.pack_into("<Q", shifted, where, size + start)
-        return bytes(self.bytes + shifted)
+        return bytes(self.bytes) + _shifted(old, size)
 
 
 def with_contract(content: bytes, contract: bytes) -> bytes:
-    """Return a ``.tflite`` file's bytes with the contract as a metadata entry."""
+    """Return a ``.tflite`` file's bytes with the contract as a metadata entry; an earlier prefix is taken off."""
+    while (earlier := _without_prefix(content)) is not None:
+        content = earlier
+    return _with_prefix(content, contract)
+
+
+def _without_prefix(content: bytes) -> bytes | None:
+    """Return the bytes that :func:`_with_prefix` was given to make ``content``; ``None`` if it did not make it."""
     model = _root(content)
-    kept = [
-        at
-        for at in model.element_positions(_MODEL_FIELDS["metadata"])
-        if _Table(model.data, at).raw(0) != CONTRACT_KEY.encode()
-    ]
-    buffers = model.element_positions(_MODEL_FIELDS["buffers"])
+    buffer = _contract_buffer(model)
+    if buffer is None:
+        return None
+    # The contract is the last thing in a prefix: a byte vector, its closing NUL, and padding.
+    start, count = buffer.extent(0, 1)
+    size = -(-(start + count + 1) // _PREFIX_ALIGNMENT) * _PREFIX_ALIGNMENT
+    if content[size + 4 : size + 8] != b"TFL3":
+        return None
+    try:
+        old = _shifted(content[size:], -size)
+        # Only what gives the very same file again is surely ours.
+        return old if _with_prefix(old, content[start : start + count]) == content else None
+    except (struct.error, OverflowError):
+        return None
+
+
+def _with_prefix(content: bytes, contract: bytes) -> bytes:
+    model = _root(content)
+    metadata = model.element_positions(_MODEL_FIELDS["metadata"])
+    kept = [at for at in metadata if not _Table(model.data, at).is_contract()]
+    buffers = list(model.element_positions(_MODEL_FIELDS["buffers"]))
 
     new = _Prefix()
     new.put("<I4s", 0, b"TFL3")
@@ -229,7 +293,7 @@ def with_contract(content: bytes, contract: bytes) -> bytes:
     entry = new.put("<iII", 0, 0, len(buffers))
     struct.pack_into("<i", new.bytes, entry, entry - entry_vtable)
     new.point(slots["metadata"], entry)
-    new.point(entry + 4, new.byte_vector(CONTRACT_KEY.encode(), alignment=4))
+    new.point(entry + 4, new.byte_vector(_KEY, alignment=4))
     new.point(buffer + 4, new.byte_vector(contract, alignment=16))
     return new.finish(content)
 

@@ -1,6 +1,18 @@
 """What a model's answers are worth. Nothing here may know engines, files or pictures."""
 
-from edgecnn.metrics.classification import chance_accuracy, top1_accuracy
+from edgecnn.metrics.classification import (
+    GUESSING_LEVEL,
+    guessing_probability,
+    paired_change_interval,
+    top1_accuracy,
+)
 from edgecnn.metrics.fidelity import Fidelity, fidelity
 
-__all__ = ["Fidelity", "chance_accuracy", "fidelity", "top1_accuracy"]
+__all__ = [
+    "GUESSING_LEVEL",
+    "Fidelity",
+    "fidelity",
+    "guessing_probability",
+    "paired_change_interval",
+    "top1_accuracy",
+]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
 from edgecnn.errors import InputError, unknown
+from edgecnn.spec import ModelFacts
 from edgecnn.tensors import TensorInfo
 
 
@@ -53,6 +54,10 @@ ENGINES: dict[str, Engine] = {
 }
 
 
+#: Engines start as many as they are told, and crash when the system has no more.
+MOST_THREADS = 256
+
+
 def engines_for(artifact: Artifact) -> list[str]:
     """Return the names of the engines that open a format, the default one first."""
     return [name for name, engine in ENGINES.items() if artifact.format in engine.formats]
@@ -68,6 +73,16 @@ def import_engine(name: str) -> None:
     if name not in ENGINES:
         raise unknown("runtime", name, ENGINES)
     import_module(ENGINES[name].module).import_engine()
+
+
+def facts_of(runtime: Runtime, artifact: Artifact) -> ModelFacts:
+    """Return what a model tells about its input and output: a Keras file to its runtime, others by their tensors.
+
+    Raises:
+        InputError: it does not take one picture.
+    """
+    told: ModelFacts | None = getattr(runtime, "facts", None)  # only Keras sees inside a Keras file
+    return artifact.facts() if told is None else told
 
 
 def open_runtime(artifact: Artifact, engine: str | None = None, *, threads: int = 1, trust: bool = False) -> Runtime:
@@ -90,7 +105,9 @@ def open_runtime(artifact: Artifact, engine: str | None = None, *, threads: int 
         raise unknown("runtime", chosen, ENGINES)
     if chosen not in names:
         raise InputError(f"runtime {chosen!r} does not open .{artifact.format} files", f"use {' or '.join(names)}")
-    if threads < 1:
-        raise InputError(f"threads must be 1 or more, not {threads}", "leave --threads out for 1")
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(
+            f"threads must be 1 to {MOST_THREADS}, not {threads}", "1 is the default; more than cores is slower"
+        )
     opened: Runtime = import_module(ENGINES[chosen].module).open_model(artifact, threads=threads, trust=trust)
     return opened

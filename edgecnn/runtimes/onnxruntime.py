@@ -8,7 +8,8 @@ from typing import Any
 import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
-from edgecnn.errors import EngineError, MissingDependency
+from edgecnn.errors import EngineError, InputError, MissingDependency
+from edgecnn.quiet import quiet
 
 
 def import_engine() -> Any:
@@ -34,15 +35,19 @@ class OnnxRuntime:
         onnxruntime = import_engine()
         self.version = f"onnxruntime {onnxruntime.__version__}"
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
-        self.batch: int | None = None if artifact.inputs[0].shape[0] == -1 else artifact.inputs[0].shape[0]
+        shape = artifact.inputs[0].shape
+        if not shape:
+            raise InputError(f"{str(artifact.path)!r} takes a single number, not pictures", "give an image classifier")
+        self.batch: int | None = None if shape[0] == -1 else shape[0]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # an error comes as an exception, not as a page on stderr
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(artifact.path), options, providers=["CPUExecutionProvider"]
-            )
+            with quiet():  # it tells of its fallbacks on standard output
+                self._session = onnxruntime.InferenceSession(
+                    str(artifact.path), options, providers=["CPUExecutionProvider"]
+                )
         except Exception as error:  # its exceptions share no base below Exception
             raise EngineError(
                 f"ONNX Runtime refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"

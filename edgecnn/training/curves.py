@@ -17,12 +17,12 @@ def draw_curves(
     """Write the loss and the accuracy of every epoch to a PNG, atomically.
 
     Args:
-        history: ``loss``, ``val_loss`` (cross-entropy), ``accuracy``, ``val_accuracy`` (0..1), one
-            value per epoch each.
+        history: ``loss``, ``val_loss`` (cross-entropy), ``accuracy``, ``val_accuracy``
+            (percent), one value per epoch each.
         path: of the PNG.
         title: over both panels.
         best_epoch: counted from 1; the one whose weights were kept.
-        test_accuracy: 0..1, measured with those weights.
+        test_accuracy: percent, measured with those weights.
 
     Raises:
         OutputError: the file cannot be written.
@@ -35,14 +35,13 @@ def draw_curves(
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=13, fontweight="bold")
     epochs = range(1, len(history["loss"]) + 1)
-    panels = (("loss", "Cross-entropy loss", 1.0), ("accuracy", "Accuracy (%)", 100.0))
-    for axes, (key, label, factor) in zip(figure.subplots(1, 2), panels, strict=True):
+    panels = (("loss", "Cross-entropy loss"), ("accuracy", "Accuracy (%)"))
+    for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
         for name, color, kind in ((key, _TRAIN_COLOR, "training"), (f"val_{key}", _VALIDATION_COLOR, "validation")):
-            values = [factor * value for value in history[name]]
-            axes.plot(epochs, values, color=color, label=kind, linewidth=1.8, marker="o", markersize=3.5)
+            axes.plot(epochs, history[name], color=color, label=kind, linewidth=1.8, marker="o", markersize=3.5)
         if key == "accuracy":
-            text = f"test {factor * test_accuracy:.2f} %"
-            axes.axhline(factor * test_accuracy, color=_TEST_COLOR, linestyle=":", linewidth=1.4, label=text)
+            text = f"test {test_accuracy:.2f} %"
+            axes.axhline(test_accuracy, color=_TEST_COLOR, linestyle=":", linewidth=1.4, label=text)
         axes.axvline(
             best_epoch, color=_TEST_COLOR, linewidth=0.9, alpha=0.6, label=f"weights kept (epoch {best_epoch})"
         )

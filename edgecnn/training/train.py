@@ -1,6 +1,6 @@
 """From a model's name and a data set to ``model.keras``, ``curves.png`` and ``history.json``.
 
-A fixed seed gives the same weights on one machine: see :func:`train`. This module must not know
+A fixed seed gives the same weights on the CPU of one machine: see :func:`train`. This module must not know
 the command line.
 """
 
@@ -37,7 +37,7 @@ class TrainingResult:
         samples: pictures per split: ``train``, ``validation``, ``test``.
         epochs: run, after early stopping.
         best_epoch: counted from 1; its weights were kept.
-        validation_accuracy, test_accuracy: 0..1, with the weights kept.
+        validation_accuracy, test_accuracy: percent, with the weights kept.
         test_loss: mean cross-entropy on the test split (plus the model's weight decay, if any).
         provenance: as written into the model file.
     """
@@ -78,7 +78,10 @@ def _model_spec(name: str, data: str, shape: tuple[int, int, int], labels: tuple
 def _fit(
     model: Any, data: TrainingData, spec: ModelSpec, plan: TrainingPlan, entry: ModelEntry, reporter: Reporter
 ) -> tuple[dict[str, list[float]], int]:
-    """Train ``model`` in place, its best weights restored; return what every epoch measured, and the best epoch."""
+    """Train ``model`` in place, its best weights restored; return what every epoch measured, and the best epoch.
+
+    Accuracies are percent.
+    """
     import keras
 
     from edgecnn.training.batches import PictureBatches
@@ -112,15 +115,17 @@ def _fit(
     ).history
     if not all(map(math.isfinite, [*history["loss"], *history.get("val_loss", [math.nan])])):
         raise InputError("the loss is no longer a number: training diverged", "choose a smaller --lr")
-    return {name: [float(value) for value in values] for name, values in history.items()}, keeper.best_epoch
+    units = {"accuracy": 100.0, "val_accuracy": 100.0}  # Keras counts 0..1
+    measured = {name: [units.get(name, 1.0) * float(value) for value in values] for name, values in history.items()}
+    return measured, keeper.best_epoch
 
 
 def _evaluate(model: Any, data: TrainingData, spec: ModelSpec, plan: TrainingPlan) -> tuple[float, float]:
-    """Return the loss and the accuracy (0..1) on the test pictures."""
+    """Return the loss and the accuracy (percent) on the test pictures."""
     from edgecnn.training.batches import PictureBatches
 
     measured = model.evaluate(PictureBatches(data.test, spec.input, plan.batch_size), verbose=0, return_dict=True)
-    return float(measured["loss"]), float(measured["accuracy"])
+    return float(measured["loss"]), 100 * float(measured["accuracy"])
 
 
 def _provenance(
@@ -164,8 +169,9 @@ def train(
     early when the validation accuracy does not rise any more, and the weights of its highest value
     are kept (among equals, of the lowest validation loss). Test pictures are looked at once, at the end.
 
-    The same seed gives the same weights, byte for byte, on one machine with the same versions,
-    backend and number of threads. On TensorFlow that needs ``TF_DETERMINISTIC_OPS=1`` in the
+    The same seed gives the same weights, byte for byte, on the CPU of one machine with the same
+    versions, backend and number of threads. GPU kernels of JAX and PyTorch are not covered: they may
+    add in another order. On TensorFlow that needs ``TF_DETERMINISTIC_OPS=1`` in the
     environment before Keras is imported; ``edgecnn train`` sets it.
 
     Args:
@@ -208,7 +214,7 @@ def train(
         samples=data.counts(),
         epochs=len(history["loss"]),
         best_epoch=best_epoch,
-        validation_accuracy=float(history["val_accuracy"][best_epoch - 1]),
+        validation_accuracy=history["val_accuracy"][best_epoch - 1],
         test_accuracy=test_accuracy,
         test_loss=test_loss,
         provenance=_provenance(entry, data_name, data, plan, chosen),

@@ -1,6 +1,6 @@
 """A picture becomes the tensor that a model takes: resize, colour, value.
 
-The contract is compiled once into a plan with preallocated buffers. All of value handling
+The contract is compiled once into a plan with a preallocated tensor. All of value handling
 (scale, mean, std, quantization) is one table of 256 entries per channel, made once with the
 arithmetic of :class:`~edgecnn.tensors.QuantParams`, so float and integer models see the same
 numbers and no float is computed per pixel for integer inputs. This module must not know engines.
@@ -17,8 +17,10 @@ import numpy.typing as npt
 from edgecnn.data.dataset import Picture
 from edgecnn.errors import InputError
 from edgecnn.spec import InputSpec
-from edgecnn.tensors import TensorInfo
+from edgecnn.tensors import INTEGER_RANGES, TensorInfo
 
+#: Share of a quantized input's range by which the fed range may differ at an end.
+_RANGE_TOLERANCE = 0.25
 _INTERPOLATION = {
     "bilinear": cv2.INTER_LINEAR,
     "nearest": cv2.INTER_NEAREST,
@@ -59,6 +61,27 @@ def value_table(spec: InputSpec, tensor: TensorInfo) -> npt.NDArray[Any]:
     return np.asarray(real, tensor.dtype)
 
 
+def range_mismatch(spec: InputSpec, tensor: TensorInfo) -> str:
+    """Return a warning if an integer input was made for other values than the contract feeds, else ``""``.
+
+    A quantized input covers what the float model was fed in calibration; pictures fed to a quarter
+    of that range, or past its ends by a quarter, are fed wrongly.
+    """
+    if tensor.quant is None:
+        return ""
+    ends = np.array(INTEGER_RANGES[tensor.dtype], tensor.dtype)
+    low, high = (float(end) for end in tensor.quant.dequantize(ends))
+    fed_low, fed_high = spec.value_range
+    beyond = max(low - fed_low, fed_high - high) / (high - low)
+    covered = (min(high, fed_high) - max(low, fed_low)) / (high - low)
+    if beyond <= _RANGE_TOLERANCE and covered >= 1 - 2 * _RANGE_TOLERANCE:
+        return ""
+    return (
+        f"the file's input was quantized for {low:.3g} to {high:.3g}, "
+        f"the contract feeds {fed_low:.3g} to {fed_high:.3g}: check --scale, --mean and --std"
+    )
+
+
 class Preprocessor:
     """Turns pictures into the input tensor of one model.
 
@@ -87,7 +110,6 @@ class Preprocessor:
         self._is_sign_flip = shared and table.dtype == np.int8 and np.array_equal(table[:, 0], np.arange(256) - 128)
         # float16 is not a type of cv2.LUT's tables everywhere: numpy indexes those.
         self._table = np.ascontiguousarray(table[:, :1] if shared else table).reshape(1, 256, -1)
-        self._fitted = np.full((spec.height, spec.width, spec.channels), spec.pad_value, np.uint8)
 
     def __call__(self, picture: Picture, color: str | None = None) -> npt.NDArray[Any]:
         """Return the tensor of one picture: the same buffer at every call, so copy it to keep it.
@@ -109,6 +131,8 @@ class Preprocessor:
                 f"a picture must be uint8 (height, width) or (height, width, 3), not {picture.dtype} {picture.shape}",
                 "read it with edgecnn.read_picture",
             )
+        if color not in (None, "rgb", "bgr"):
+            raise InputError(f"the colour order of a picture is 'rgb' or 'bgr', not {color!r}", "leave it out for rgb")
         source = "gray" if picture.ndim == 2 or picture.shape[2] == 1 else color or "rgb"
         fitted = self._fit(picture)
         if source != self.spec.color:
@@ -121,22 +145,26 @@ class Preprocessor:
         spec = self.spec
         if (height, width) == (spec.height, spec.width):
             return picture
-        interpolation = _INTERPOLATION[spec.interpolation]
-        if spec.resize == "stretch":
-            return np.asarray(cv2.resize(picture, (spec.width, spec.height), interpolation=interpolation), np.uint8)
-        ratios = (spec.height / height, spec.width / width)
-        ratio = min(ratios) if spec.resize == "letterbox" else max(ratios)
-        new_height, new_width = max(1, round(height * ratio)), max(1, round(width * ratio))
-        resized = cv2.resize(picture, (new_width, new_height), interpolation=interpolation)
-        if spec.resize == "letterbox":
-            top, left = (spec.height - new_height) // 2, (spec.width - new_width) // 2
-            bottom, right = spec.height - new_height - top, spec.width - new_width - left
-            return np.asarray(
-                cv2.copyMakeBorder(resized, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(spec.pad_value,) * 3),
-                np.uint8,
-            )
-        top, left = (new_height - spec.height) // 2, (new_width - spec.width) // 2
-        return np.asarray(resized[top : top + spec.height, left : left + spec.width], np.uint8)
+        if spec.resize == "center_crop":
+            # Cut first: resizing all of a long thin picture would take memory without bound.
+            scale = min(height / spec.height, width / spec.width)
+            kept_height, kept_width = (max(1, round(side * scale)) for side in (spec.height, spec.width))
+            top, left = (height - kept_height) // 2, (width - kept_width) // 2
+            picture = picture[top : top + kept_height, left : left + kept_width]
+        if spec.resize != "letterbox":
+            return self._resized(picture, spec.height, spec.width)
+        scale = min(spec.height / height, spec.width / width)
+        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (spec.height - new_height) // 2, (spec.width - new_width) // 2
+        bottom, right = spec.height - new_height - top, spec.width - new_width - left
+        inner, grey = self._resized(picture, new_height, new_width), (spec.pad_value,) * 3
+        return np.asarray(
+            cv2.copyMakeBorder(inner, top, bottom, left, right, cv2.BORDER_CONSTANT, value=grey), np.uint8
+        )
+
+    def _resized(self, picture: Picture, height: int, width: int) -> Picture:
+        interpolation = _INTERPOLATION[self.spec.interpolation]
+        return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
 
     def _write_values(self, fitted: Picture) -> None:
         nhwc = self.spec.layout == "nhwc"

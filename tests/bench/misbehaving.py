@@ -35,14 +35,19 @@ class Misbehaving:
     def __init__(self, artifact: Artifact) -> None:
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
         self._path = artifact.path
-        self._does = artifact.path.stem.partition("_")[0]
+        self._does, _, when = artifact.path.stem.partition("_")
+        self._in_evaluation = when == "evaluated"
+        self._timed: bytes | None = None
         if not artifact.path.exists():
             raise EngineError("no such file", "none")
         if self._does == "big":
             self._planted = np.ones(PLANTED_BYTES, np.uint8)
 
     def invoke(self, tensors: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        getattr(self, f"_{self._does}", lambda: None)()
+        # All timed calls get one picture, the evaluation others.
+        first, self._timed = self._timed is None, self._timed or tensors[0].tobytes()
+        if not self._in_evaluation or (not first and tensors[0].tobytes() != self._timed):
+            getattr(self, f"_{self._does}", lambda: None)()
         return [np.array([[0.7, 0.2, 0.1]], np.float32)]
 
     def _crash(self) -> None:

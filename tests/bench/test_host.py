@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.bench.host import Host, heat_warnings, read_host, read_state, start_warnings
+from edgecnn.bench.host import Host, HostState, read_host, read_state, start_warnings, state_warnings
 from edgecnn.bench.memory import Memory, peak_resident_bytes, resident_bytes
 from edgecnn.errors import InputError
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert (host.board, host.features, host.cpu_limit) == (None, (), None)
     state = read_state(tmp_path)
     assert (state.governor, state.temperature_c, state.throttled) == (None, None, None)
-    assert heat_warnings(state) == []
+    assert state_warnings(state, state, cores=10**6) == []
 
 
 def test_this_machine_can_be_read() -> None:
@@ -73,12 +73,21 @@ def test_taints_are_told(pi: Path) -> None:
     host = read_host(pi)
     busy = replace(host, usable_cores=4, state=replace(host.state, load_average=5.0))
     told = start_warnings(busy, threads=4)
-    assert [word in " ".join(told) for word in ("4 threads", "load average was 5.0", "'ondemand'")] == [True] * 3
+    assert [word in " ".join(told) for word in ("4 threads", "'ondemand'")] == [True] * 2
     calm = replace(busy, cpu_limit=None, state=replace(host.state, load_average=0.5, governor="performance"))
     assert start_warnings(calm, threads=4) == []
-    assert len(heat_warnings(host.state)) == 2
-    # Bits 16 and up tell of the past: no taint on this measurement.
-    assert heat_warnings(replace(host.state, temperature_c=60.0, throttled=0x50000)) == []
+    cool = replace(calm.state, temperature_c=60.0, throttled=0x50000)  # bits 16 and up tell of the past
+    assert state_warnings(host.state, cool, cores=10**6) == []
+    assert len(state_warnings(cool, replace(host.state, load_average=0.5), cores=4)) == 2
+
+
+def test_load_before_or_after_a_measurement_is_told() -> None:
+    calm = HostState(load_average=3.9, governor=None, temperature_c=None, throttled=None)
+    loaded, unknown = replace(calm, load_average=4.5), replace(calm, load_average=None)
+    assert state_warnings(calm, unknown, cores=4) == []
+    for before, after in ((loaded, calm), (calm, loaded), (unknown, loaded)):
+        (told,) = state_warnings(before, after, cores=4)
+        assert "load average was above 4" in told
 
 
 def test_memory_of_this_process(tmp_path: Path) -> None:

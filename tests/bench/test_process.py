@@ -10,15 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from edgecnn.bench import BenchmarkResult, Protocol, process
+from edgecnn.bench import BenchmarkResult, Protocol, Report, process, tables
 from edgecnn.bench.runner import benchmark
 from tests.bench.misbehaving import BOOT, PLANTED_BYTES
+from tests.golden.make import save_data
 
 QUICK = Protocol(runs=30, warmup=1, max_seconds=0.2, timeout_s=60)
 Golden = Callable[[str], Path]
@@ -68,6 +70,32 @@ def test_a_hanging_file_is_ended_with_its_children(named: Callable[..., list[Pat
     assert_all_ended(tmp_path / "hang.pids")
 
 
+def test_what_was_timed_outlives_the_evaluation(named: Callable[..., list[Path]], tmp_path: Path) -> None:
+    files = named("crash_evaluated", "hang_evaluated", "exits_evaluated", "refuses_evaluated", "good")
+    report = benchmark(
+        files[1:], protocol=replace(QUICK, timeout_s=6), reference=files[0], data=str(save_data(tmp_path / "data.npz"))
+    )
+    found = {row.name.partition("_")[0]: row for row in report.rows}
+    assert [row.status for row in found.values()] == ["crashed", "timeout", "failed", "failed", "ok"]
+    for row in report.failed:
+        assert str(row.reason).startswith("during evaluation: ")
+        assert row.invoke is not None
+        assert row.invoke.count == 30
+        assert row.memory is not None
+        assert row.accuracy is None
+        assert row.runtime_version == "misbehaving 1"
+    assert str(found["exits"].reason).endswith("exit code 7: out of ?[31mluck")
+    assert found["good.tflite"].accuracy is not None
+    assert found["good.tflite"].agreement is None  # the reference gave no answers
+    shown = tables.text_table(report)[3]
+    assert shown.startswith("crash_")
+    assert "±" in shown  # the median
+    assert "crashed" in shown  # in place of the accuracy
+    restored = Report.from_dict(json.loads(json.dumps(report.to_dict(raw=True))))
+    assert restored == report
+    assert_all_ended(tmp_path / "hang_evaluated.pids")
+
+
 def assert_all_ended(pids: Path) -> None:
     for word in pids.read_text().split():
         for _ in range(100):
@@ -86,11 +114,12 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_workers_end_with_the_run(named: Callable[..., list[Path]], tmp_path: Path, blow: signal.Signals) -> None:
-    (model,) = named("hang")
+    models, out = named("good", "hang", "never"), tmp_path / "out"
+    words = ["bench", *map(str, models), "--runs", "30", "--out", str(out)]
     script = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         f"from edgecnn.bench import process; process.BOOT = {BOOT!r}\n"
-        f"from edgecnn.cli.main import main; sys.exit(main(['bench', {str(model)!r}]))"
+        f"from edgecnn.cli.main import main; sys.exit(main({words!r}))"
     )
     run = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -115,6 +144,11 @@ def test_workers_end_with_the_run(named: Callable[..., list[Path]], tmp_path: Pa
     if blow == signal.SIGKILL:  # nobody is left to end the engine's own children
         pids.write_text(workers[0])
         os.kill(int(workers[1]), signal.SIGKILL)
+    else:
+        rows = Report.from_dict(json.loads((out / "results.json").read_text())).results
+        assert [row.ok for row in rows] == [True, False, False]
+        assert [row.reason for row in rows[1:]] == ["the run was interrupted before its end"] * 2
+        assert "interrupted" in (out / "results.md").read_text()
     assert_all_ended(pids)
 
 

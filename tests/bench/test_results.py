@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgecnn.bench import BenchmarkResult, Memory, Protocol, Report, Samples, read_host, tables
+from edgecnn.bench import BenchmarkResult, HostState, Memory, Protocol, Report, Samples, read_host, tables
 from edgecnn.bench.results import compare
 from edgecnn.bench.runner import with_lost_quantization
 from edgecnn.errors import InputError
@@ -75,8 +75,18 @@ def test_keys_of_the_document_are_pinned() -> None:
 
 
 def test_a_report_survives_its_json() -> None:
-    full = report(result("a.tflite", 1), FAILED, reference=result("r.keras", 2))
+    state = HostState(load_average=0.5, governor="ondemand", temperature_c=None, throttled=0)
+    measured = replace(result("a.tflite", 1), state_before=state, state_after=replace(state, load_average=3.5))
+    full = report(measured, FAILED, reference=result("r.keras", 2))
+    assert full.to_dict()["results"][0]["state_after"]["load_average"] == 3.5
     assert Report.from_dict(json.loads(json.dumps(full.to_dict(raw=True)))) == full
+
+
+def test_a_report_without_states_is_read() -> None:
+    document = report(result("a.tflite", 1)).to_dict(raw=True)
+    for name in ("state_before", "state_after"):
+        del document["results"][0][name]
+    assert Report.from_dict(document).results[0].state_after is None
 
 
 def test_a_report_of_another_schema_or_without_samples_is_refused() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from edgecnn.artifact import contract_document, open_artifact
 from edgecnn.bench import Protocol
 from edgecnn.bench.runner import benchmark, model_files, plan
 from edgecnn.errors import InputError
+from edgecnn.spec import Head, ModelSpec
 from tests.golden.make import save_data
 
 QUICK = Protocol(runs=40, warmup=2, max_seconds=1, timeout_s=120, limit=60)
@@ -38,14 +40,16 @@ def test_files_stand_beside_the_float_reference(golden: Golden, tmp_path: Path, 
     report = benchmark([folder], protocol=QUICK, reference=reference, data=data)
 
     assert not report.failed, [row.reason for row in report.failed]
-    assert [row.name for row in report.results] == ["tiny_float32.onnx", "tiny_float32.tflite", "tiny_int8.tflite"]
-    assert [row.runtime for row in report.results] == ["onnxruntime", "litert", "litert"]
+    assert [row.name for row in report.results] == ["tiny_float32.tflite", "tiny_int8.tflite", "tiny_float32.onnx"]
+    assert [row.runtime for row in report.results] == ["litert", "litert", "onnxruntime"]
     assert report.pictures == 60
     assert report.reference is not None
     assert report.reference.threads is None  # Keras' backend chooses
     assert report.reference.device
     assert report.reference.agreement is None
     for row in report.results:
+        assert row.state_before is not None
+        assert row.state_after is not None
         assert row.invoke is not None
         assert row.invoke.count == 40
         assert row.invoke.percentile_ms(50) is not None
@@ -57,9 +61,9 @@ def test_files_stand_beside_the_float_reference(golden: Golden, tmp_path: Path, 
         assert row.accuracy is not None
         assert row.memory is not None
         assert 0 < row.memory.model_rss_bytes < row.memory.peak_rss_bytes
-    assert report.results[1].agreement == 100.0
-    assert report.results[1].max_drift is not None
-    assert report.results[1].max_drift < 1e-3
+    assert report.results[0].agreement == 100.0
+    assert report.results[0].max_drift is not None
+    assert report.results[0].max_drift < 1e-3
 
 
 def test_labels_off_by_one_show_in_accuracy_and_in_a_warning(golden: Golden, data: str) -> None:
@@ -102,6 +106,38 @@ def test_other_classes_than_the_models_fail_the_row(golden: Golden, tmp_path: Pa
     (row,) = benchmark([golden("tiny_int8.tflite")], protocol=QUICK, data=str(data)).results
     assert row.status == "failed"
     assert "9 classes" in str(row.reason)
+    assert row.invoke is None  # found out before it was timed
+    told = {"labels": ["a", "b", "c"]}
+    (row,) = benchmark([golden("tiny_int8.tflite")], protocol=QUICK, data=str(data), told=told).results
+    assert "9 classes" in str(row.reason)
+    assert row.invoke is None
+
+
+def test_another_model_than_the_reference_fails_its_row(golden: Golden, tmp_path: Path) -> None:
+    binary = tmp_path / "binary.keras"
+    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+    model.save(binary)
+    image = open_artifact(golden("tiny.keras")).require_spec().input
+    spec = ModelSpec("binary", "classify", image, Head("probabilities"), ("no", "yes"))
+    formats.embed(binary, "keras", contract_document(spec, None, {}))
+    report = benchmark([golden("tiny_int8.tflite")], protocol=QUICK, reference=binary)
+    (row,) = report.results
+    assert (row.status, row.invoke) == ("failed", None)
+    assert row.reason == "it has 3 classes, the reference has 2 (compare files of one model)"
+
+
+def test_a_lambda_layer_runs_only_in_files_that_are_trusted(golden: Golden) -> None:
+    model = keras.saving.load_model(golden("tiny.keras"))
+    image = keras.Input((8, 8, 3))
+    path = golden("tiny.keras")
+    spec = open_artifact(path).require_spec()
+    keras.Model(image, model(keras.layers.Lambda(lambda values: values * 1.0)(image))).save(path)
+    formats.embed(path, "keras", contract_document(spec, None, {}))
+    (refused,) = benchmark([path], protocol=QUICK).results
+    assert (refused.status, refused.invoke) == ("failed", None)
+    assert "--trust" in str(refused.reason)
+    (row,) = benchmark([path], protocol=replace(QUICK, trust=True)).results
+    assert row.ok, row.reason
 
 
 def test_damaged_files_are_rows(golden: Golden, tmp_path: Path) -> None:

@@ -11,7 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_benchmarks_smoke(tmp_path: Path) -> None:
     scripts = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
-    assert scripts == ["accuracy.py", "litert_parity.py", "startup.py"]  # litert_parity has its own test
+    assert scripts == [
+        "accuracy.py",
+        "litert_parity.py",
+        "process_noise.py",
+        "startup.py",
+    ]  # two have tests of their own
     for name in ("accuracy.py", "startup.py"):
         out = tmp_path / f"{name}.json"
         command = [sys.executable, ROOT / "benchmarks" / name, "--smoke", "--out", out]

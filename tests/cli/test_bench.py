@@ -18,10 +18,14 @@ def test_json_is_one_document_and_files_are_written(
 ) -> None:
     data = save_data(tmp_path / "stripes.npz", 60)
     model, reference = golden("tiny_int8.tflite"), golden("tiny_float32.onnx")
-    done = edgecnn("bench", model, "--reference", reference, "--data", data, *QUICK, "--out", "report", "--json")
+    done = edgecnn(
+        "bench", model, "--reference", reference, "--data", data, *QUICK, "--out", "report", "--trust", "--json"
+    )
     assert done.code == 0, done.err
     document = done.document
     assert document["schema_version"] == 1
+    assert document["command"][:2] == ["edgecnn", "bench"]
+    assert document["protocol"]["trust"] is True
     (row,) = document["results"]
     assert row["path"] == str(model)
     assert row["latency"]["invoke"]["samples"] == 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgecnn import __version__
-from edgecnn.cli.console import format_table, human_bytes
+from edgecnn.cli.console import Console, format_table, human_bytes
 from edgecnn.cli.main import VERBS, main
 from tests.conftest import GOLDEN, Finished
 
@@ -79,6 +80,29 @@ def test_info_and_a_reader_that_leaves(tmp_path: Path) -> None:
     assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize(("redirect", "code"), [(">&-", 0), (">/dev/full", 4)])
+def test_an_output_that_is_closed_or_full(redirect: str, code: int) -> None:
+    command = f"{sys.executable} -m edgecnn info {GOLDEN / 'tiny_int8.tflite'} --json {redirect}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert ("No space left" in done.stderr) == (code == 4)
+
+
+def test_a_terminal_that_cannot_spell_a_name(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgecnn", "predict", str(GOLDEN / "tiny_int8.tflite"), "ü 图.png"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "\\xfc" in done.stderr
+
+
+def test_labels_of_others_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().say("a \x1b[31mred\x07 label\n\tin two lines")
+    assert capsys.readouterr().out == "a ?[31mred? label\n\tin two lines\n"
+
+
 @pytest.mark.parametrize("name", ["tiny_int8.tflite", "tiny_int8.onnx", "tiny.keras"])
 def test_info(edgecnn: Run, name: str) -> None:
     done = edgecnn("info", GOLDEN / name)
@@ -113,8 +137,10 @@ def test_doctor_sees_what_is_broken(tmp_path: Path) -> None:
         info = tmp_path / f"{name}-5.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 5.0\n")
-    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from edgecnn.cli.main import main; main(['doctor'])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    boot = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    script = f"{boot}; from edgecnn.cli.main import main; sys.exit(main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
     assert "no libGL" in done.stdout
     assert "edge-headless" in done.stdout
     assert "overwrite each other" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +68,11 @@ def test_whole_numbers_in_floats_are_pixels(tmp_path: Path) -> None:
         {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.array([0.5, 1])},
         {"pictures": np.zeros((2, 4, 4), np.uint8)},
         {"x_test": np.array([{"code": "runs"}], dtype=object)},
+        {"x_test": np.array(["text"]), "y_test": np.array(["text"])},
+        {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.array(["a", "b"])},
+        {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.zeros((2, 0))},
+        {"x_test": np.zeros((2, 4, 4), np.complex64), "y_test": np.zeros(2)},
+        {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.zeros(2), "class_names": np.array("one")},
     ],
 )
 def test_npz_that_holds_no_pictures_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -75,10 +81,42 @@ def test_npz_that_holds_no_pictures_is_refused(tmp_path: Path, arrays: dict[str,
     assert caught.value.remedy
 
 
+def test_a_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "array.npz").open("wb") as stream:
+        np.save(stream, np.zeros((2, 4, 4), np.uint8))
+    (tmp_path / "text.npz").write_text("no arrays")
+    for name in ("array.npz", "text.npz", "missing.npz"):
+        with pytest.raises(InputError, match="cannot read data"):
+            load_data(str(tmp_path / name))
+    with pytest.raises(InputError, match="no name"):
+        load_data("")
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(InputError, match="no regular file"):
+        read_picture(tmp_path / "pipe.png")
+
+
 def test_test_pictures_are_never_taken_for_training(tmp_path: Path) -> None:
     path = save_npz(tmp_path / "d.npz", x_test=np.zeros((2, 4, 4), np.uint8))
     with pytest.raises(InputError, match="no x_train"):
         load_data(path, "train")
+    path = save_npz(tmp_path / "e.npz", x_train=np.zeros((2, 4, 4), np.uint8))
+    with pytest.raises(InputError, match="no x_test"):
+        load_data(path, "test")
+
+
+def test_a_source_without_splits_says_so(tmp_path: Path) -> None:
+    path = save_npz(tmp_path / "d.npz", x=np.zeros((2, 4, 4), np.uint8), y=np.arange(2))
+    assert load_data(path, "train").split == load_data(path, "test").split == "all"
+    save_picture(tmp_path / "flat" / "a" / "1.png")
+    assert load_data(str(tmp_path / "flat")).split == "all"
+    assert (load_data("digits", "train").split, load_data("digits").split) == ("train", "test")
+    save_picture(tmp_path / "half" / "train" / "a" / "1.png")
+    assert load_data(str(tmp_path / "half"), "train").split == "train"
+    with pytest.raises(InputError, match="no test or val"):
+        load_data(str(tmp_path / "half"), "test")
 
 
 def test_a_folder_per_class(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from edgecnn.errors import InputError
 from edgecnn.spec import InputSpec
 from edgecnn.tensors import QuantParams, TensorInfo
-from edgecnn.vision.preprocess import Preprocessor, float_tensor_info
+from edgecnn.vision.preprocess import Preprocessor, float_tensor_info, range_mismatch
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (6, 8, 3), np.uint8)
@@ -78,7 +78,7 @@ def test_grey_and_colour_meet() -> None:
     np.testing.assert_allclose(fed[0, ..., 0], PICTURE @ [0.299, 0.587, 0.114], atol=1)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (3, 400), (2160, 3840)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 400), (1, 20_000), (20_000, 1), (2160, 3840)])
 @pytest.mark.parametrize("resize", ["stretch", "letterbox", "center_crop"])
 def test_any_size_fits(size: tuple[int, int], resize: str) -> None:
     spec = InputSpec(32, 48, resize=resize)
@@ -116,3 +116,32 @@ def test_what_is_no_picture_is_refused(picture: np.ndarray) -> None:
     spec = InputSpec(6, 8)
     with pytest.raises(InputError, match="a picture must be"):
         Preprocessor(spec, float_tensor_info(spec))(picture)
+
+
+def test_an_unknown_colour_order_is_refused() -> None:
+    spec = InputSpec(6, 8)
+    with pytest.raises(InputError, match="'hsv'"):
+        Preprocessor(spec, float_tensor_info(spec))(PICTURE, "hsv")
+
+
+def test_center_crop_is_the_resized_middle() -> None:
+    """Cutting before resizing gives what cutting after gives, up to a pixel at the border."""
+    ramp = np.linspace(0, 255, 60, dtype=np.float32).astype(np.uint8)
+    picture = np.repeat(np.repeat(ramp[None, :, None], 20, axis=0), 3, axis=2)
+    fed = Preprocessor(InputSpec(10, 10, resize="center_crop"), float_tensor_info(InputSpec(10, 10)))(picture)
+    # The middle 20 of 60 columns, two to a pixel: their means.
+    np.testing.assert_allclose(fed[0, 5, :, 0], ramp[20:40].reshape(10, 2).mean(axis=1), atol=1.5)
+
+
+def quantized(scale: float, zero_point: int) -> TensorInfo:
+    return TensorInfo("x", (1, 6, 8, 3), "uint8", QuantParams(scale, zero_point, "uint8"))
+
+
+def test_feeding_that_a_quantized_file_was_not_made_for_is_told() -> None:
+    """MobileNet's public uint8 file covers -1..0.992: 0..1 and 0..255 are not what it was fed."""
+    mobilenet = quantized(1 / 128, 128)
+    assert range_mismatch(InputSpec(6, 8, scale=1 / 127.5, mean=(1.0,)), mobilenet) == ""
+    assert "0 to 1" in range_mismatch(InputSpec(6, 8, scale=1 / 255), mobilenet)
+    assert "0 to 255" in range_mismatch(InputSpec(6, 8), mobilenet)
+    assert range_mismatch(InputSpec(6, 8), quantized(1.0, 0)) == ""
+    assert range_mismatch(InputSpec(6, 8), float_tensor_info(InputSpec(6, 8))) == ""
