@@ -85,6 +85,12 @@ class Artifact:
                 "only single-picture models are fed",
             )
         last = self.outputs[0].shape if self.outputs else ()
+        if len(self.outputs) != 1 or len(last) != 2:
+            shapes = ", ".join(str(tensor.shape) for tensor in self.outputs)
+            raise InputError(
+                f"{str(self.path)!r} is no classifier: its outputs are {shapes}, not one of (1, classes)",
+                "only classifiers are read so far",
+            )
         return picture_facts(self.inputs[0].shape, classes=last[-1] if len(last) == 2 and last[-1] > 0 else None)
 
 

@@ -10,7 +10,6 @@ import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from fractions import Fraction
 from typing import Any
 
 from edgecnn.errors import InputError, closest, unknown
@@ -59,13 +58,14 @@ def _is_whole(value: object) -> bool:
 
 
 def number(value: object, what: str) -> float:
-    """Return ``value`` as a finite float; a text may be a fraction such as ``1/255``.
+    """Return ``value`` as a finite float; a text may be a fraction such as ``1/255`` or ``1/127.5``.
 
     Raises:
         InputError: not a finite number.
     """
     try:
-        result = float(Fraction(value)) if isinstance(value, str) and "/" in value else float(value)  # type: ignore[arg-type]
+        above, slash, below = value.partition("/") if isinstance(value, str) else (value, "", "")
+        result = float(above) / float(below) if slash else float(above)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         result = math.nan
     if isinstance(value, bool) or not math.isfinite(result):

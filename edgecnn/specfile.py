@@ -22,7 +22,7 @@ def load_spec_file(path: str | Path) -> dict[str, Any]:
     import yaml
 
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         document = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read spec {str(path)!r}: {error}", "check the path") from error
@@ -45,7 +45,7 @@ def load_labels(path: str | Path) -> list[str]:
         InputError: the file cannot be read or is empty.
     """
     try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read labels {str(path)!r}: {error}", "give a text file, one label per line"

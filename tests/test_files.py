@@ -80,7 +80,7 @@ def test_a_full_disk_met_by_the_body_is_an_output_error(tmp_path: Path, code: in
         with atomic_path(tmp_path / "there"):
             raise OSError(code, os.strerror(code))
 
-    with pytest.raises(OutputError, match="cannot write .*there"):
+    with pytest.raises(OutputError, match=r"cannot write .*there"):
         fill()
 
 

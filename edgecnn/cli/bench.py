@@ -48,7 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="engines; 'all' for every one that opens the file (default: the format's own)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write results.json, results.md and results.csv there")
-    parser.add_argument("--trust", action="store_true", help="let Keras files' Lambda layers run their Python code")
+    parser.add_argument(
+        "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
+    )
     add_contract_options(parser)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,13 +48,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--floor", type=float, metavar="PERCENT", help="accuracy that the float model must reach")
     parser.add_argument("--out", default="exported", metavar="DIR", help="default: exported")
-    parser.add_argument("--trust", action="store_true", help="let the model's Lambda layers run their Python code")
+    parser.add_argument(
+        "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
+    )
     add_contract_options(parser)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Export, show the table, return 1 if a file failed."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from edgecnn.artifact import open_artifact
     from edgecnn.data import load_data
     from edgecnn.export import ExportRequest, export, report_document, require_converters

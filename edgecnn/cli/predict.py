@@ -22,7 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=3, metavar="N", help="classes to show (default: 3)")
     parser.add_argument("--runtime", metavar="NAME", help="litert, onnxruntime, opencv_dnn, keras (default: by format)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the engine (default: 1)")
-    parser.add_argument("--trust", action="store_true", help="let a Keras file's Lambda layers run their Python code")
+    parser.add_argument(
+        "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
+    )
     add_contract_options(parser)
 
 

@@ -45,7 +45,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _set_environment(threads: int | None) -> None:
     """Prepare the backend; has an effect only before Keras is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Some of TensorFlow's kernels add in the order in which threads arrive, unless told not to.
     os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
     if threads is None:

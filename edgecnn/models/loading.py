@@ -7,6 +7,7 @@ opened for: the reference runtime, the converters and the trainer all come here.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import zipfile
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.artifact import Artifact
-from edgecnn.errors import InputError, MissingDependency
+from edgecnn.errors import InputError, MissingDependency, unknown
 from edgecnn.formats import damaged
 from edgecnn.formats.keras import config_of
 from edgecnn.quiet import quiet
@@ -131,17 +132,30 @@ def _named_by_format(artifact: Artifact) -> Iterator[Path]:
         yield link
 
 
+#: What Keras computes with, in the order in which its documentation names them.
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
 def import_keras() -> Any:
     """Return the module ``keras``, imported without the page that its backend prints.
 
     Raises:
+        InputError: KERAS_BACKEND names a backend that is unknown or not installed.
         MissingDependency: Keras or its backend is not installed.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its workers' threads print later, too
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend is not None and backend not in BACKENDS:
+        raise unknown("Keras backend", backend, BACKENDS)
     try:
         with quiet():
             return import_module("keras")
     except ImportError as error:
-        raise MissingDependency(error.name or "keras", "export", "opening a Keras model") from error
+        if (error.name or "").partition(".")[0] == backend:
+            raise InputError(
+                f"KERAS_BACKEND is {backend!r}, which is not installed", f"install {backend}, or unset KERAS_BACKEND"
+            ) from error
+        raise MissingDependency(error.name or "keras", "export", "a Keras model") from error
 
 
 def load_keras_model(artifact: Artifact, *, trust: bool = False) -> Any:

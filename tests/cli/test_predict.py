@@ -109,6 +109,14 @@ def test_a_file_of_others_is_fed_as_told(edgecnn: Run, test_data: Callable[[str]
     assert "cat" in done.document["predictions"][0]["labels"][0]["label"]
 
 
+@pytest.mark.parametrize("name", ["tflite/yolov8n_int8.tflite", "onnx/yolox_nano.onnx"])
+def test_a_detector_is_named_as_such(edgecnn: Run, test_data: Callable[[str], Path], name: str) -> None:
+    words = ["--scale", "1", "--color", "rgb", "--head", "probabilities"]
+    done = edgecnn("predict", test_data(name), test_data("images/dog.jpg"), *words)
+    assert done.code == 2
+    assert "no classifier" in done.err
+
+
 def test_memory_and_modules_of_a_small_prediction(folder: Path) -> None:
     """numpy, OpenCV and LiteRT alone are 52 MB: 120 MB leave no room for anything heavy."""
     # Its own peak, asked at its end: what wait4 tells begins with the memory of this test process.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +23,6 @@ from edgecnn.spec import complete_spec
 KERAS_FILES = [
     "fashion_mnist_hrhouma.h5",
     "fashion_mnist_hrhouma.keras",
-    "fashion_mnist_tnn.h5",
     "lenet_mnist_Sam783.h5",
     "mlperf_tiny_ic_resnet8_cifar10.h5",
 ]
@@ -132,10 +134,11 @@ def test_files_of_others_are_opened(test_data: Callable[[str], Path], name: str)
     assert facts_of(load_keras_model(open_artifact(test_data(f"keras/{name}")))).classes
 
 
-def test_files_that_keras_3_cannot_open_are_refused_by_keras(test_data: Callable[[str], Path]) -> None:
-    """Not by the screen: it holds nothing but Keras' own layers, one with an argument that is gone."""
+@pytest.mark.parametrize("name", ["fashion_mnist_tnn.h5", "mlperf_tiny_vww_96.h5"])
+def test_files_that_keras_3_cannot_open_are_refused_by_keras(test_data: Callable[[str], Path], name: str) -> None:
+    """Not by the screen: they hold nothing but Keras' own layers, with arguments of an older Keras."""
     with pytest.raises(InputError, match=r"Keras 3\..* cannot open"):
-        load_keras_model(open_artifact(test_data("keras/mlperf_tiny_vww_96.h5")))
+        load_keras_model(open_artifact(test_data(f"keras/{name}")))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -185,3 +188,15 @@ def test_one_output_without_sigmoid_asks_for_the_head(tmp_path: Path) -> None:
         complete_spec(told, facts, name="m", labels=["no", "yes"])
     assert "--head binary" in caught.value.remedy
     assert complete_spec({**told, "head": "binary"}, facts, name="m", labels=["no", "yes"]).classes == 2
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"), [("tensorflwo", "did you mean 'tensorflow'"), ("torch", "which is not installed")]
+)
+def test_a_backend_that_is_not_there_is_named(backend: str, said: str) -> None:
+    """Torch is hidden as it is where it is not installed."""
+    script = "import sys\nsys.modules['torch'] = None\nfrom edgecnn.cli.main import main\nsys.exit(main(['models']))\n"
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
