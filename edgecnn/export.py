@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -42,6 +43,7 @@ REJECTED = "rejected"
 FEW_CALIBRATION_SAMPLES = 100
 _FLOAT = RECIPES["float32"]
 _SCRATCH_PREFIX = ".export-"
+_STALE_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Calibration:
         if samples < 1:
             raise InputError(f"calibration needs at least 1 picture, not {samples}", "300 is the default")
         chosen = dataset.balanced(samples, seed)
-        return cls(chosen, CalibrationRecord(dataset.name, len(chosen), seed, chosen.sha256()))
+        return cls(chosen, CalibrationRecord(Path(dataset.name).name, len(chosen), seed, chosen.sha256()))
 
     def tensors(self, spec: ModelSpec) -> npt.NDArray[np.float32]:
         """Return float32 (N, ...) inputs of the float model, without the batch axis."""
@@ -172,8 +174,7 @@ def export(request: ExportRequest, reference: Reference, reporter: Reporter = SI
     """
     require_converters(request.formats)
     ensure_folder(request.out)
-    for left_by_a_killed_run in request.out.glob(f"{_SCRATCH_PREFIX}*"):
-        shutil.rmtree(left_by_a_killed_run, ignore_errors=True)
+    _sweep(request.out)
     manifest = Manifest(request, reference)
     exported = []
     with tempfile.TemporaryDirectory(prefix=_SCRATCH_PREFIX, dir=request.out) as scratch:
@@ -186,6 +187,13 @@ def export(request: ExportRequest, reference: Reference, reporter: Reporter = SI
                 reporter.say(f"{mark} {format_name} {placed.recipe.name}{_told(placed)}")
                 exported.append(placed)
     return exported
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left; a run that is at work beside this one keeps its scratch folder."""
+    for scratch in folder.glob(f"{_SCRATCH_PREFIX}*"):
+        if time.time() - scratch.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _told(exported: Exported) -> str:

@@ -31,6 +31,3 @@ class Classifications:
 
     def __len__(self) -> int:
         return len(self.class_id)
-
-    def top(self, count: int) -> Classifications:
-        return Classifications(self.class_id[:count], self.probability[:count])

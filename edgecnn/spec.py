@@ -9,7 +9,7 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from edgecnn.errors import InputError, closest, unknown
@@ -248,9 +248,6 @@ class ModelSpec:
     @property
     def classes(self) -> int:
         return len(self.labels)
-
-    def renamed(self, name: str) -> ModelSpec:
-        return replace(self, name=name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract as plain data: the keys of ``--spec`` YAML and of the embedded JSON."""

@@ -39,18 +39,17 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """One row of the table of engines: which formats it opens and what installs it."""
+    """One row of the table of engines: its module, and which formats it opens."""
 
     module: str
     formats: tuple[str, ...]
-    extra: str
 
 
 ENGINES: dict[str, Engine] = {
-    "litert": Engine("edgecnn.runtimes.litert", ("tflite",), "tflite"),
-    "onnxruntime": Engine("edgecnn.runtimes.onnxruntime", ("onnx",), "onnx"),
-    "opencv_dnn": Engine("edgecnn.runtimes.opencv_dnn", ("onnx",), "edge"),
-    "keras": Engine("edgecnn.runtimes.keras_reference", ("keras", "h5"), "export"),
+    "litert": Engine("edgecnn.runtimes.litert", ("tflite",)),
+    "onnxruntime": Engine("edgecnn.runtimes.onnxruntime", ("onnx",)),
+    "opencv_dnn": Engine("edgecnn.runtimes.opencv_dnn", ("onnx",)),
+    "keras": Engine("edgecnn.runtimes.keras_reference", ("keras", "h5")),
 }
 
 

@@ -21,7 +21,7 @@ PLANTED_BYTES = 64 * 1024 * 1024
 #: What a worker runs in place of its own first line: the same, with this engine for .tflite files.
 BOOT = (
     "import sys; sys.path[:] = sys.argv[1:]; from edgecnn import runtimes; "
-    "runtimes.ENGINES['litert'] = runtimes.Engine('tests.bench.misbehaving', ('tflite',), 'tflite'); "
+    "runtimes.ENGINES['litert'] = runtimes.Engine('tests.bench.misbehaving', ('tflite',)); "
     "from edgecnn.bench.worker import main; main()"
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -100,14 +101,18 @@ def test_the_manifest_stays_true(edgecnn: Run, tiny: Path) -> None:
         return {Path(row["path"]).name: row["sha256"] for row in rows}
 
     words = ("export", "tiny.keras", "--data", "stripes.npz", "--format", "tflite", "--recipe")
-    (tiny / "exported" / ".export-killed").mkdir(parents=True)
+    killed, running = tiny / "exported" / ".export-killed", tiny / "exported" / ".export-running"
+    for scratch in (killed, running):
+        scratch.mkdir(parents=True)
+    os.utime(killed, (0, 0))
     assert edgecnn(*words, "float32", cwd=tiny).code == 0
     assert edgecnn(*words, "float16", cwd=tiny).code == 0
     assert set(vouched()) == {"tiny_float32.tflite", "tiny_float16.tflite"}
     assert all(open_artifact(tiny / "exported" / name).sha256 == digest for name, digest in vouched().items())
     assert edgecnn(*words, "float16", "--max-drop", "0.5", cwd=tiny).code == 0
     assert set(vouched()) == {"tiny_float16.tflite"}
-    assert not (tiny / "exported" / ".export-killed").exists()
+    assert not killed.exists()
+    assert running.exists()
 
 
 def test_calibration_on_noise_is_caught(edgecnn: Run, tiny: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_golden_files_are_there() -> None:
 @pytest.mark.parametrize("name", ALL_FILES)
 def test_round_trip(golden: Callable[[str], Path], name: str) -> None:
     artifact = open_artifact(golden(name))
-    spec = artifact.require_spec().renamed("other")
+    spec = replace(artifact.require_spec(), name="other")
     for labels in (("a", "b", "c"), ("rot", "grün", "blau")):  # the second replaces the first, and is no ASCII
         changed = type(spec)(spec.name, spec.task, spec.input, spec.head, labels)
         formats.embed(artifact.path, artifact.format, contract_document(changed, artifact.recipe, {"source": "x"}))

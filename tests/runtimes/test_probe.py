@@ -18,7 +18,7 @@ from tests.conftest import GOLDEN
 @pytest.fixture(autouse=True)
 def misbehaving(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that does what the name of its file says."""
-    monkeypatch.setitem(ENGINES, "litert", Engine("tests.bench.misbehaving", ("tflite",), "tflite"))
+    monkeypatch.setitem(ENGINES, "litert", Engine("tests.bench.misbehaving", ("tflite",)))
 
 
 def named(folder: Path, behaviour: str) -> Path:
@@ -48,7 +48,7 @@ def test_keras_files_are_not_forked() -> None:
 def test_predict_tells_it_in_one_document(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom edgecnn import runtimes\n"
-        "runtimes.ENGINES['litert'] = runtimes.Engine('tests.bench.misbehaving', ('tflite',), 'tflite')\n"
+        "runtimes.ENGINES['litert'] = runtimes.Engine('tests.bench.misbehaving', ('tflite',))\n"
         "from edgecnn.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
     )
     words = ["predict", str(named(tmp_path, "crash")), "any.png", "--json"]
