@@ -19,9 +19,9 @@ SCHEMA_VERSION = 1
 STATUSES = ("ok", "failed", "crashed", "timeout")
 #: Share by which medians of the SAME file differ from one process to the next (memory layout, clock,
 #: neighbours), which the interval inside one process cannot hold: Mytkowicz et al., "Producing Wrong
-#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. Measured on copies of one file by
-#: benchmarks/process_noise.py: see benchmarks/results/process_noise.json.
-PROCESS_NOISE = 0.05
+#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. On a shared virtual machine, 95 % of the
+#: pairs of copies of one file stayed within 1.23: benchmarks/results/process_noise.json.
+PROCESS_NOISE = 0.25
 
 
 @dataclass(frozen=True)

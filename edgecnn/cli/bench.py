@@ -13,7 +13,7 @@ from edgecnn.cli.contract import add_contract_options, told_contract
 EPILOG = """\
 Every file runs in a process of its own: one that crashes or hangs costs its own row. A percentile
 is told only where 10 samples lie beyond it. "~" stands where neither of two medians can be called
-faster: their 95 % confidence intervals overlap, or they differ by less than 5 %, as two processes
+faster: their 95 % confidence intervals overlap, or they differ by less than 25 %, as two processes
 of one file do. Ctrl-C writes what is finished, where --out is given. Exits with 4 if any row failed.
 
 examples:

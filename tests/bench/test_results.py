@@ -126,8 +126,8 @@ def test_faster_is_said_only_where_the_intervals_do_not_overlap() -> None:
     assert alike is not None
     assert not alike.told_apart
     assert compare(quick, result("d", 9, count=10)) is None
-    # Tight intervals apart by 3 %: two processes of one file differ by that much.
-    near = compare(result("e", 1, spread=0.001), result("f", 1.03, spread=0.001))
+    # Tight intervals apart by 20 %: two processes of one file differ by that much on a shared machine.
+    near = compare(result("e", 1, spread=0.001), result("f", 1.2, spread=0.001))
     assert near is not None
     assert not near.told_apart
     shown = "\n".join(tables.text_table(report(quick, same, reference=slow)))
