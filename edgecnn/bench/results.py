@@ -19,8 +19,9 @@ SCHEMA_VERSION = 1
 STATUSES = ("ok", "failed", "crashed", "timeout")
 #: Share by which medians of the SAME file differ from one process to the next (memory layout, clock,
 #: neighbours), which the interval inside one process cannot hold: Mytkowicz et al., "Producing Wrong
-#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. On a shared virtual machine, 95 % of the
-#: pairs of copies of one file stayed within 1.23: benchmarks/results/process_noise.json.
+#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. On a shared virtual machine 95 % of the
+#: pairs of copies of one file stayed within 1.15 (benchmarks/results/process_noise.json), in a busier
+#: hour within 1.23.
 PROCESS_NOISE = 0.25
 
 
