@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def load_data(data: str, split: str = "test", *, limit: int | None = None) -> Da
     if data in NAMED and not path.suffix:
         dataset = _named(data, split)
     elif path.suffix == ".npz":
-        dataset = _from_npz(data, path, split, None)
+        dataset = _named_classes(_from_npz(data, path, split, None), path.stem)
     elif path.is_dir():
         dataset = _from_folder(data, path, split)
         return dataset if limit is None or limit >= len(dataset) else dataset.balanced(limit, seed=0)
@@ -64,6 +65,14 @@ def load_data(data: str, split: str = "test", *, limit: int | None = None) -> Da
     else:
         raise InputError(f"no data called {data!r}{closest(data, NAMED)}", _GRAMMAR)
     return dataset.head(limit)
+
+
+def _named_classes(dataset: Dataset, stem: str) -> Dataset:
+    """Give a file that is called like a named set, ``cifar10.npz``, that set's class names, if it tells none."""
+    names = NAMED.get(stem)
+    if names is None or dataset.class_names is not None or dataset.classes is None:
+        return dataset
+    return replace(dataset, class_names=names) if dataset.class_count <= len(names) else dataset
 
 
 def _named(name: str, split: str) -> Dataset:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecnn.data import Dataset, load_data, read_picture
+from edgecnn.data import NAMED, Dataset, load_data, read_picture
 from edgecnn.errors import InputError
 
 
@@ -49,6 +49,14 @@ def test_npz_splits_and_limit(tmp_path: Path) -> None:
     test = load_data(path, "test", limit=2)
     assert test.require_classes().tolist() == [0, 1]
     assert test.pictures[0].shape == (4, 4)
+
+
+def test_a_file_called_like_a_named_set_has_its_class_names(tmp_path: Path) -> None:
+    arrays = {"x_test": np.zeros((2, 4, 4, 3), np.uint8), "y_test": np.array([0, 9])}
+    assert load_data(save_npz(tmp_path / "cifar10.npz", **arrays)).class_names == NAMED["cifar10"]
+    assert load_data(save_npz(tmp_path / "other.npz", **arrays)).class_names is None
+    arrays["y_test"] = np.array([0, 10])
+    assert load_data(save_npz(tmp_path / "cifar10.npz", **arrays)).class_names is None
 
 
 def test_whole_numbers_in_floats_are_pixels(tmp_path: Path) -> None:
