@@ -49,9 +49,10 @@ def save_model(path: Path) -> Path:
     model = keras.Sequential(
         [
             keras.Input((SIDE, SIDE, 3), name="picture"),
-            keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="means"),
+            # Zeros: the weights are set below, and every Keras 3 reads this initializer's config.
+            keras.layers.Conv2D(3, 3, padding="same", activation="relu", kernel_initializer="zeros", name="means"),
             keras.layers.GlobalAveragePooling2D(name="pool"),
-            keras.layers.Dense(3, activation="softmax", name="scores"),
+            keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros", name="scores"),
         ]
     )
     kernel = np.zeros((3, 3, 3, 3), np.float32)
