@@ -2,6 +2,8 @@
 
     python -m tests.golden.make
 
+Make them with the oldest supported Python: Keras reads files of earlier versions, not of later ones.
+
 It tells which of red, green and blue is brightest in an 8x8 picture, so a swapped channel order, a
 wrong scale or a shifted label shows at once.
 """
@@ -49,7 +51,6 @@ def save_model(path: Path) -> Path:
     model = keras.Sequential(
         [
             keras.Input((SIDE, SIDE, 3), name="picture"),
-            # Zeros: the weights are set below, and every Keras 3 reads this initializer's config.
             keras.layers.Conv2D(3, 3, padding="same", activation="relu", kernel_initializer="zeros", name="means"),
             keras.layers.GlobalAveragePooling2D(name="pool"),
             keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros", name="scores"),
