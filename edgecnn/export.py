@@ -176,10 +176,12 @@ def export(request: ExportRequest, reference: Reference, reporter: Reporter = SI
     ensure_folder(request.out)
     _sweep(request.out)
     manifest = Manifest(request, reference)
+    needs_calibration = any(recipe.needs_calibration for recipe in request.recipes)
+    calibration = request.calibration.tensors(request.spec) if request.calibration and needs_calibration else None
     exported = []
     with tempfile.TemporaryDirectory(prefix=_SCRATCH_PREFIX, dir=request.out) as scratch:
         for format_name in request.formats:
-            for made in _make(request, reference, format_name, Path(scratch), reporter):
+            for made in _make(request, reference, format_name, Path(scratch), calibration, reporter):
                 manifest.forget(made)
                 placed = _place(request, made)
                 manifest.record(placed)
@@ -201,7 +203,12 @@ def _told(exported: Exported) -> str:
 
 
 def _make(
-    request: ExportRequest, reference: Reference, format_name: str, scratch: Path, reporter: Reporter
+    request: ExportRequest,
+    reference: Reference,
+    format_name: str,
+    scratch: Path,
+    calibration: npt.NDArray[np.float32] | None,
+    reporter: Reporter,
 ) -> Iterator[Exported]:
     """Yield every recipe of one format, converted and judged: one float conversion feeds them all."""
     from converters import ConversionJob
@@ -210,8 +217,6 @@ def _make(
     suffix = FORMATS[format_name]
     float_path = scratch / f"float32{suffix}"
     quantized = {recipe: scratch / f"{recipe.name}{suffix}" for recipe in request.recipes if recipe != _FLOAT}
-    needs_tensors = request.calibration is not None and any(recipe.needs_calibration for recipe in quantized)
-    calibration = request.calibration.tensors(request.spec) if request.calibration and needs_tensors else None
     first = ConversionJob(request.source.path, {_FLOAT: float_path}, request.spec, trust=request.trust)
     second = ConversionJob(float_path, quantized, request.spec, calibration)
 
