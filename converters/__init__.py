@@ -27,6 +27,8 @@ class ConversionJob:
         targets: recipe -> the file to write (a scratch file: the exporter places it atomically).
         spec: the contract; shapes and value ranges come from it.
         calibration: float32 (N, ...) input tensors of the *float* model; required by static recipes.
+        trained_ranges: layer -> smallest and largest value of its output, where quantization-aware
+            training has found them; they win over calibration.
         trust: whether a Keras file may run code of its own.
     """
 
@@ -34,6 +36,7 @@ class ConversionJob:
     targets: Mapping[Recipe, Path]
     spec: ModelSpec
     calibration: npt.NDArray[np.float32] | None = None
+    trained_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     trust: bool = False
 
 
@@ -50,6 +53,22 @@ class Converted:
     recipe: Recipe
     path: Path
     tensors: Mapping[str, QuantParams] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a float file that a quantizer can quantize or leave alone.
+
+    Args:
+        name: as the Keras model names it; a Keras layer that became several operators gives
+            ``name``, ``name/2``, ``name/3``. The tensor that it makes has the same name.
+        op: the format's name of the operator.
+        reads: names of the layers whose outputs it reads.
+    """
+
+    name: str
+    op: str
+    reads: tuple[str, ...]
 
 
 #: The name of the input tensor in every float file that the converters make.

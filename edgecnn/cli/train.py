@@ -40,6 +40,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", metavar="HxW", help="height and width in pixels, or one number for both")
     parser.add_argument("--color", choices=list(_COLOR_CHANNELS), help="feed the model so (default: as the data is)")
     parser.add_argument("--limit", type=int, metavar="N", help="train on N pictures only, class-balanced")
+    parser.add_argument(
+        "--augment", metavar="A,...", help="mirror, shift: changes drawn anew for training pictures (default: none)"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: the backend's choice)")
 
 
@@ -63,12 +66,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     entry = model_entry(args.model)
     if args.alpha is not None and "alpha" not in entry.options:
         raise InputError(f"{entry.name} has no --alpha", "leave it out, or choose mobilenet")
+    augment = tuple(args.augment.split(",")) if args.augment else ()
     out = Path(args.out or entry.name).expanduser()
     result = train(
         entry.name,
         args.data,
         out,
-        TrainingPlan(args.epochs, args.batch_size, args.lr, args.patience, args.seed, args.limit),
+        TrainingPlan(args.epochs, args.batch_size, args.lr, args.patience, args.seed, args.limit, augment),
         input_size=input_size(args.input_size) if args.input_size else None,
         channels=_COLOR_CHANNELS.get(args.color),
         options={} if args.alpha is None else {"alpha": args.alpha},

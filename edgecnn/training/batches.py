@@ -9,6 +9,7 @@ must not know models.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from edgecnn.data import Dataset
 from edgecnn.reporter import SILENT, Reporter
 from edgecnn.spec import InputSpec
 from edgecnn.tensors import QuantParams, TensorInfo
+from edgecnn.training.augment import augment
 from edgecnn.vision.preprocess import Preprocessor, float_tensor_info, value_table
 
 #: Fitted pictures of one data set up to this size are kept in memory.
@@ -48,6 +50,7 @@ class PictureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ship
         spec: how the model is fed, layout ``nhwc``.
         batch_size: pictures per batch; the last batch may be smaller.
         shuffle_seed: a new order every epoch, fixed by this seed; ``None`` for the given order.
+        augmentations: names for :func:`~edgecnn.training.augment.augment`, drawn by ``shuffle_seed``.
         largest_cache_bytes: fitted pictures are kept in memory up to this size.
         reporter: shows how far the fitting is.
     """
@@ -59,6 +62,7 @@ class PictureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ship
         batch_size: int,
         *,
         shuffle_seed: int | None = None,
+        augmentations: Sequence[str] = (),
         largest_cache_bytes: int = LARGEST_CACHE_BYTES,
         reporter: Reporter = SILENT,
     ) -> None:
@@ -69,6 +73,7 @@ class PictureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ship
         self._fit = _pixel_fitter(spec)
         self._values = value_table(spec, float_tensor_info(spec))
         self._seed = shuffle_seed
+        self._augmentations = augmentations
         self._epoch = 0
         self._order = self._order_of(0)
         self._cache: npt.NDArray[np.uint8] | None = None
@@ -96,6 +101,9 @@ class PictureBatches(keras.utils.PyDataset):  # type: ignore[misc]  # keras ship
             pixels = self._cache[indices]
         else:
             pixels = np.stack([self._fitted(int(index)).copy() for index in indices])
+        if self._augmentations:
+            drawn = np.random.default_rng((self._seed or 0, self._epoch, number))
+            pixels = augment(pixels, self._augmentations, drawn)
         channel = np.arange(pixels.shape[-1])
         values: Any = self._values[pixels, channel] if pixels.shape[-1] > 1 else self._values[:, 0][pixels]
         return values, self._classes[indices]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from edgecnn.errors import InputError
+from edgecnn.training.augment import check_augmentations
 
 LARGEST_SEED = 2**32 - 1
 #: A small data set gets more epochs, so that the optimizer takes at least so many steps.
@@ -26,6 +27,7 @@ class TrainingPlan:
             one with a lower loss).
         seed: of the weights, of the order of the pictures and of the validation draw.
         limit: train on so many pictures, drawn class-balanced; ``None`` for all.
+        augment: names of :data:`edgecnn.training.augment.AUGMENTATIONS`; training pictures only.
 
     Raises:
         InputError: a number is impossible.
@@ -37,6 +39,7 @@ class TrainingPlan:
     patience: int = 8
     seed: int = 0
     limit: int | None = None
+    augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, option in (
@@ -53,6 +56,7 @@ class TrainingPlan:
             raise InputError(f"--lr must be over 0 and up to 1, not {rate}", "--lr 0.001")
         if not 0 <= self.seed <= LARGEST_SEED:
             raise InputError(f"--seed must be 0 to {LARGEST_SEED}, not {self.seed}", "--seed 0")
+        object.__setattr__(self, "augment", check_augmentations(self.augment))
 
     def epochs_for(self, samples: int, default: int) -> int:
         """Return the number of epochs over ``samples`` pictures for a model that asks for ``default``."""

@@ -87,12 +87,15 @@ def _fit(
     from edgecnn.training.batches import PictureBatches
     from edgecnn.training.callbacks import EpochReport, KeepBest
 
-    def batches(name: str, shuffle_seed: int | None = None) -> PictureBatches:
-        return PictureBatches(
-            getattr(data, name), spec.input, plan.batch_size, shuffle_seed=shuffle_seed, reporter=reporter
-        )
-
-    train_batches, validation_batches = batches("train", plan.seed), batches("validation")
+    train_batches = PictureBatches(
+        data.train,
+        spec.input,
+        plan.batch_size,
+        shuffle_seed=plan.seed,
+        augmentations=plan.augment,
+        reporter=reporter,
+    )
+    validation_batches = PictureBatches(data.validation, spec.input, plan.batch_size, reporter=reporter)
     epochs = plan.epochs_for(len(data.train), entry.epochs)
     schedule = keras.optimizers.schedules.CosineDecay(
         plan.learning_rate or entry.learning_rate, decay_steps=epochs * len(train_batches)
@@ -146,6 +149,7 @@ def _provenance(
         **asdict(plan),
         "epochs": plan.epochs_for(len(data.train), entry.epochs),
         "learning_rate": plan.learning_rate or entry.learning_rate,
+        "augment": ",".join(plan.augment) or None,
     }
     if isinstance(data.train.pictures, np.ndarray):  # a folder would have to be read once more
         facts["train_sha256"] = data.train.sha256()
