@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from edgecnn.recipe import Recipe
+from edgecnn.recipe import TRAINED, Recipe
 from edgecnn.spec import ModelSpec
 from edgecnn.tensors import QuantParams
+
+if TYPE_CHECKING:
+    from converters.calibration import CalibrationRun
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,20 @@ def input_params(job: ConversionJob, dtype: str) -> QuantParams:
     the byte with its sign bit flipped (int8).
     """
     return QuantParams.covering(*job.spec.input.value_range, dtype)
+
+
+def ranges_for(
+    job: ConversionJob, recipe: Recipe, calibrate: Callable[[], CalibrationRun]
+) -> dict[str, tuple[float, float]]:
+    """Return the range of each layer's output for a static recipe: by its method, or as training found it."""
+    method = recipe.calibration.method if recipe.calibration else "minmax"
+    # What training did not see (it fakes only some layers) is calibrated by the extremes.
+    return calibrate().ranges("minmax" if method == TRAINED else method) | dict(job.trained_ranges)
+
+
+def fixed_range(op: str) -> tuple[float, float] | None:
+    """Return all that an operator can give, where that is known: what no calibration sample shows is not cut off.
+
+    TFLite's int8 kernels demand these ranges.
+    """
+    return {"softmax": (0.0, 1.0), "logistic": (0.0, 1.0), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(op.lower())

@@ -6,13 +6,14 @@ import os
 from typing import Any
 
 from converters import INPUT_NAME, ConversionJob
+from converters._names import KerasNames, mark
 from edgecnn.artifact import open_artifact
 from edgecnn.errors import InputError
 from edgecnn.models.loading import load_keras_model
 
 
-def one_picture_model(job: ConversionJob) -> Any:
-    """Return the Keras model with its input shape fixed by the contract.
+def one_picture_model(job: ConversionJob) -> tuple[Any, KerasNames]:
+    """Return the Keras model with its input shape fixed by the contract, and the names of its layers.
 
     A free batch side would leave shape arithmetic in the graph, which engines do not fuse.
 
@@ -28,5 +29,6 @@ def one_picture_model(job: ConversionJob) -> Any:
             "KERAS_BACKEND=tensorflow edgecnn export ...",
         )
     model = load_keras_model(open_artifact(job.source), trust=job.trust)
+    names = mark(model)
     picture = keras.Input(batch_shape=job.spec.input.shape, name=INPUT_NAME, dtype="float32")
-    return keras.Model(picture, model(picture, training=False), name=model.name)
+    return keras.Model(picture, model(picture, training=False)), names

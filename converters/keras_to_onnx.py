@@ -1,12 +1,14 @@
-"""A Keras file becomes one float32 ``.onnx`` file."""
+"""A Keras file becomes one float32 ``.onnx`` file, folded, and named after its layers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from converters import INPUT_NAME, ConversionJob, Converted
 from converters._keras import one_picture_model
+from converters._onnx import STANDARD, Graph, rename_edges
 from converters._work import working
 
 #: ONNX opset: 17 is read by OpenCV's engine and by every onnxruntime since 1.12.
@@ -25,19 +27,39 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
         import tensorflow
         import tf2onnx
 
+        keras_model, names = one_picture_model(job)
         signature = [tensorflow.TensorSpec(job.spec.input.shape, tensorflow.float32, name=INPUT_NAME)]
-        function = tensorflow.function(one_picture_model(job), input_signature=signature)
+        function = tensorflow.function(keras_model, input_signature=signature)
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
-        _rename_output(model, "output")
+        (output,) = model.graph.output
+        rename_edges(model.graph, {output.name: "output"})  # instead of TensorFlow's Identity:0
+        model = _folded(model, path)
+        Graph(model.graph).name(names)
         onnx.checker.check_model(model)
         path.write_bytes(model.SerializeToString())
     yield Converted(recipe, path)
 
 
-def _rename_output(model: Any, name: str) -> None:
-    """Call the graph's one output ``name`` instead of TensorFlow's ``Identity:0``."""
-    (output,) = model.graph.output
-    for node in model.graph.node:
-        for edges in (node.input, node.output):
-            edges[:] = [name if edge == output.name else edge for edge in edges]
-    output.name = name
+def _folded(model: Any, path: Path) -> Any:
+    """Return the model with batch normalization folded into the layers before it, and with all shapes.
+
+    Quantizers start from this form. It is kept only if every engine can read it: onnxruntime may
+    fuse operators into some of its own.
+    """
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    scratch = path.with_suffix(".folded.onnx")
+    try:
+        scratch.write_bytes(model.SerializeToString())
+        quant_pre_process(str(scratch), str(scratch), skip_symbolic_shape=True)
+        folded = onnx.load(str(scratch))
+    finally:
+        scratch.unlink(missing_ok=True)
+    if any(node.domain not in STANDARD for node in folded.graph.node):
+        return onnx.shape_inference.infer_shapes(model)
+    # onnxruntime declares every operator set that it knows.
+    del folded.opset_import[:]
+    folded.opset_import.extend(model.opset_import)
+    del folded.metadata_props[:]
+    return folded

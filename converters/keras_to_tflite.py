@@ -1,4 +1,4 @@
-"""A Keras file becomes one float32 ``.tflite`` file."""
+"""A Keras file becomes one float32 ``.tflite`` file, whose operators are named after its layers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from converters import ConversionJob, Converted
 from converters._keras import one_picture_model
+from converters._tflite import Graph
 from converters._work import working
 
 
@@ -19,5 +20,7 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
     with working("the conversion to TFLite"):
         import tensorflow
 
-        path.write_bytes(tensorflow.lite.TFLiteConverter.from_keras_model(one_picture_model(job)).convert())
+        model, names = one_picture_model(job)
+        content = tensorflow.lite.TFLiteConverter.from_keras_model(model).convert()
+        path.write_bytes(Graph(content).named(names))
     yield Converted(recipe, path)

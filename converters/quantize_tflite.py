@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from converters import ConversionJob, Converted, input_params
+from converters import ConversionJob, Converted, Layer, input_params, ranges_for
+from converters._tflite import Graph, with_uint8_edges
 from converters._work import working
+from converters.calibration import CalibrationRun, Observe, Range
+from edgecnn.errors import InputError
+from edgecnn.recipe import Recipe
+
+
+def convert(job: ConversionJob) -> Iterator[Converted]:
+    """Write one file per recipe of ``job``; the calibration samples are run at most once for all.
+
+    Raises:
+        EngineError: the quantizer refuses the model.
+        InputError: an excluded layer is not in the model.
+    """
+    with working("the quantization of TFLite"):
+        from ai_edge_quantizer import quantizer as aeq
+
+    content = job.source.read_bytes()
+    graph = Graph(content)
+    for recipe, path in job.targets.items():
+        with working(f"the quantization of TFLite to {recipe.name}"):
+            quantizer = aeq.Quantizer(bytearray(content))
+            _CONFIGURE[recipe.activations if recipe.needs_calibration else recipe.name](quantizer)
+            _exclude(quantizer, graph, recipe)
+            ranges = None
+            if recipe.needs_calibration:
+                _keep_float_edges(quantizer, recipe)
+                ranges = _as_quantizer_wants(graph, ranges_for(job, recipe, lambda: _calibration(job, graph)), job)
+            made = quantizer.quantize(ranges, enable_progress_report=False).quantized_model
+            path.write_bytes(with_uint8_edges(bytes(made)) if recipe.io == "uint8" else made)
+        yield Converted(recipe, path)
+
+
+def layers(source: Path) -> tuple[Layer, ...]:
+    """Return the layers of a float ``.tflite`` file, in order of execution.
+
+    Raises:
+        EngineError: the file cannot be read.
+    """
+    with working("reading the TFLite graph"):
+        return Graph(source.read_bytes()).layers()
 
 
 def _float16(quantizer: Any) -> None:
@@ -26,88 +69,90 @@ def _float16(quantizer: Any) -> None:
     )
 
 
-def _dynamic_int8(quantizer: Any) -> None:
-    from ai_edge_quantizer import recipe
+def _named(name: str) -> Callable[[Any], None]:
+    """Return a configurator that takes one of the quantizer's own recipes."""
 
-    quantizer.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+    def configure(quantizer: Any) -> None:
+        from ai_edge_quantizer import recipe
 
+        quantizer.load_quantization_recipe(getattr(recipe, name)())
 
-def _int8(quantizer: Any) -> None:
-    from ai_edge_quantizer import recipe
-
-    quantizer.load_quantization_recipe(recipe.static_wi8_ai8())
-
-
-def _int8_float_io(quantizer: Any) -> None:
-    from ai_edge_quantizer import qtyping
-    from ai_edge_quantizer.algorithm_manager import AlgorithmName
-
-    _int8(quantizer)
-    for edge in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-        quantizer.update_quantization_recipe(".*", edge, None, AlgorithmName.NO_QUANTIZE)
+    return configure
 
 
+#: By the recipe's name; static recipes by the dtype of their activations.
 _CONFIGURE: dict[str, Callable[[Any], None]] = {
     "float16": _float16,
-    "dynamic_int8": _dynamic_int8,
-    "int8": _int8,
-    "int8_float_io": _int8_float_io,
+    "weight_only_int8": _named("weight_only_wi8_afp32"),
+    "dynamic_int8": _named("dynamic_wi8_afp32"),
+    "int8": _named("static_wi8_ai8"),
+    "int16": _named("static_wi8_ai16"),
 }
 
 
-def convert(job: ConversionJob) -> Iterator[Converted]:
-    """Write one file per recipe of ``job``; calibration is run once for all static ones.
+def _keep_float_edges(quantizer: Any, recipe: Recipe) -> None:
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+
+    if recipe.io == "float32":
+        for edge in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+            quantizer.update_quantization_recipe(".*", edge, None, AlgorithmName.NO_QUANTIZE)
+
+
+def _exclude(quantizer: Any, graph: Graph, recipe: Recipe) -> None:
+    """Leave the excluded layers float32.
 
     Raises:
-        EngineError: the quantizer refuses the model.
+        InputError: one of them is not in the model.
     """
-    with working("the quantization of TFLite"):
-        from ai_edge_quantizer import quantizer as aeq
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.utils.tfl_flatbuffer_utils import TFL_OP_CODE_TO_NAME
 
-    ranges: Any = None
-    for recipe, path in job.targets.items():
-        with working(f"the quantization of TFLite to {recipe.name}"):
-            quantizer = aeq.Quantizer(bytearray(job.source.read_bytes()))
-            _CONFIGURE[recipe.name](quantizer)
-            if recipe.needs_calibration and ranges is None:
-                ranges = _calibrated_ranges(quantizer, job)
-            result = quantizer.quantize(ranges if recipe.needs_calibration else None, enable_progress_report=False)
-            path.write_bytes(result.quantized_model)
-        yield Converted(recipe, path)
+    operators = zip(graph.operators, graph.codes, strict=True)
+    ops = {graph.names[outputs[0]]: (code, outputs) for (_, _, outputs), code in operators}
+    for name in recipe.excluded_layers:
+        if name not in ops:
+            raise InputError(f"the model has no layer {name!r} to exclude", "edgecnn lists them when it exports")
+        code, outputs = ops[name]
+        if code in TFL_OP_CODE_TO_NAME:  # others stay float anyway
+            # The quantizer searches in the names of all outputs, each followed by a semicolon. Naming the
+            # operator leaves the graph's own input and output, which have scopes of the same name, quantized.
+            scope = "".join(f"{re.escape(graph.names[output])};" for output in outputs)
+            quantizer.update_quantization_recipe(
+                f"^{scope}$", TFL_OP_CODE_TO_NAME[code], None, AlgorithmName.NO_QUANTIZE
+            )
 
 
-def _calibrated_ranges(quantizer: Any, job: ConversionJob) -> Any:
-    """Return {tensor name: ranges} as the quantizer wants them.
+def _calibration(job: ConversionJob, graph: Graph) -> CalibrationRun:
+    assert job.calibration is not None, "the exporter gives static recipes their calibration"  # noqa: S101
+    return CalibrationRun(job.source, job.calibration, lambda: _observer(job.source, graph))
 
-    Its own calibration smooths the extremes of each sample into a moving average, which cuts off
-    the bright and the dark pictures; the ranges here are the extremes over all samples. The
-    input's is what any picture can give.
-    """
+
+def _observer(source: Path, graph: Graph) -> Observe:
     from ai_edge_litert.interpreter import Interpreter
 
-    assert job.calibration is not None, "the exporter gives static recipes their calibration"  # noqa: S101
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # keeping every tensor costs memory, it warns: that is the point
-        interpreter = Interpreter(model_path=str(job.source), experimental_preserve_all_tensors=True, num_threads=1)
+        interpreter = Interpreter(model_path=str(source), experimental_preserve_all_tensors=True, num_threads=1)
     interpreter.allocate_tensors()
-    ((signature, edges),) = interpreter.get_signature_list().items()
-    # One sample tells which tensors want ranges, and in which shape.
-    ranges = quantizer.calibrate({signature: [{edges["inputs"][0]: job.calibration[:1]}]}, num_threads=1)
-    indices = {
-        detail["name"]: detail["index"] for detail in interpreter.get_tensor_details() if detail["name"] in ranges
-    }
-    low, high = dict.fromkeys(indices, np.inf), dict.fromkeys(indices, -np.inf)
-    input_name = interpreter.get_input_details()[0]["name"]
-    for sample in job.calibration:
-        interpreter.set_tensor(indices[input_name], sample[None])
+    wanted = {graph.names[tensor]: tensor for tensor in graph.computed()}
+
+    def observe(sample: npt.NDArray[np.float32]) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        interpreter.set_tensor(graph.input, sample[None])
         interpreter.invoke()
-        for name, index in indices.items():
-            values = interpreter.get_tensor(index)
-            low[name], high[name] = min(low[name], values.min()), max(high[name], values.max())
+        for name, tensor in wanted.items():
+            yield name, interpreter.get_tensor(tensor)
+
+    return observe
+
+
+def _as_quantizer_wants(graph: Graph, ranges: Mapping[str, Range], job: ConversionJob) -> dict[str, Any]:
+    """Return {tensor name: {"min", "max"}} for every tensor that a quantizer may ask for."""
     # The input's ends that give exactly these parameters: the quantizer computes them back.
     params = input_params(job, "int8")
-    low[input_name], high[input_name] = (params.scale * (edge - params.zero_point) for edge in (-128, 127))
-    for name in indices:
-        ranges[name]["min"] = np.full_like(ranges[name]["min"], low[name])
-        ranges[name]["max"] = np.full_like(ranges[name]["max"], high[name])
-    return ranges
+    edges = tuple(params.scale * (edge - params.zero_point) for edge in (-128, 127))
+    every = graph.ranges_of_all({**ranges, graph.names[graph.input]: (edges[0], edges[1])})
+    return {
+        name: {"min": np.array([[low]], np.float32), "max": np.array([[high]], np.float32)}
+        for name, (low, high) in every.items()
+    }

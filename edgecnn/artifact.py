@@ -6,8 +6,9 @@ Keras file is an artifact like the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class Artifact:
         recipe: how it was quantized, if the file says.
         inputs, outputs: its tensors; empty for Keras files, which only Keras can read.
         provenance: ``source_sha256`` and versions, as the exporter wrote them.
+        trained_ranges: layer -> smallest and largest value of its output, where quantization-aware
+            training has found them; a quantizer takes exactly these.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Artifact:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     provenance: Mapping[str, str]
+    trained_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
     def size_bytes(self) -> int:
@@ -99,13 +103,22 @@ def contract_document(
     recipe: Recipe | None,
     provenance: Mapping[str, str],
     tensors: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    trained_ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> dict[str, Any]:
-    """Return the contract as it is embedded; ``tensors`` maps names to quantization, for ONNX."""
+    """Return the contract as it is embedded.
+
+    Args:
+        tensors: maps names to quantization, for ONNX.
+        trained_ranges: maps layers to the ranges of their outputs, for a model trained for quantization.
+    """
     document: dict[str, Any] = {"spec": spec.to_dict(), "provenance": dict(provenance)}
     if recipe is not None:
         document["recipe"] = recipe.to_dict()
     if tensors:
         document["tensors"] = {name: dict(quant) for name, quant in tensors.items()}
+    if trained_ranges:
+        document["trained_ranges"] = {name: list(ends) for name, ends in trained_ranges.items()}
     return document
 
 
@@ -128,7 +141,34 @@ def open_artifact(path: str | Path) -> Artifact:
         inputs=contents.inputs,
         outputs=contents.outputs,
         provenance=_provenance(require_mapping(contract, "provenance", where)),
+        trained_ranges=_trained_ranges(require_mapping(contract, "trained_ranges", where)),
     )
+
+
+def _trained_ranges(document: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the ranges that a file carries.
+
+    Raises:
+        InputError: a name cannot be shown, or a range is no pair of finite numbers in order.
+    """
+    ranges = {}
+    for name, ends in document.items():
+        pair = ends if isinstance(ends, list) and len(ends) == 2 else [math.nan, math.nan]
+        numbers = all(isinstance(end, (int, float)) and not isinstance(end, bool) for end in pair)
+        if not (name and name.isprintable() and numbers and _are_ordered(*pair)):
+            raise InputError(
+                f"the file says that layer {shown(name)} has the range {shown(ends)}",
+                "train the model again: edgecnn train MODEL --quantize-aware",
+            )
+        ranges[name] = (float(pair[0]), float(pair[1]))
+    return ranges
+
+
+def _are_ordered(low: float, high: float) -> bool:
+    try:
+        return math.isfinite(low) and math.isfinite(high) and float(low) <= float(high)
+    except OverflowError:  # an int of hundreds of digits
+        return False
 
 
 def _provenance(document: Mapping[str, Any]) -> dict[str, str]:

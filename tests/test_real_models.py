@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.recipe import RECIPES, UNSUPPORTED
 from tests.conftest import Finished
 
 
@@ -25,10 +26,10 @@ def test_mlperf_tiny_resnet8_in_every_recipe(
         "device": document["reference"]["device"],
     }
     rows = {(row["format"], row["recipe"]): row for row in document["artifacts"]}
-    assert len(rows) == 10
+    assert len(rows) == 2 * len(RECIPES) - len(UNSUPPORTED)
     for (_, recipe), row in rows.items():
         # float32 does the same sums in another order: no picture of 10,000 may change its class.
-        assert row["accuracy_change_points"] >= (0 if recipe == "float32" else -0.5)
+        assert row["accuracy_change_points"] >= {"float32": 0, "int8": -0.3}.get(recipe, -0.5)
         assert row["agreement"] >= (100 if recipe == "float32" else 97)
     assert rows["tflite", "int8"]["size_bytes"] <= 100_000
     assert rows["tflite", "float16"]["size_bytes"] < 0.6 * rows["tflite", "float32"]["size_bytes"]

@@ -73,6 +73,11 @@ class Samples:
     def count(self) -> int:
         return len(self.nanoseconds)
 
+    @property
+    def median_ms(self) -> float:
+        """The median in milliseconds, of however few samples: for comparing, not for quoting."""
+        return float(np.median(self._sorted)) / 1e6
+
     def percentile_ms(self, percent: int) -> float | None:
         """Return a percentile in milliseconds; ``None`` with fewer than :func:`samples_needed` samples.
 

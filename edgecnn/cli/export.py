@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.cli.console import Console, human_bytes
-from edgecnn.cli.contract import add_contract_options, told_contract
+from edgecnn.cli.contract import add_contract_options, found_contract, told_contract, wants_feeding
 from edgecnn.cli.info import feeding
 from edgecnn.errors import InputError
+from edgecnn.recipe import METHODS
+from edgecnn.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
+    from edgecnn.data import Dataset
     from edgecnn.export import Calibration, Exported, ExportRequest
     from edgecnn.verify import Reference
 
 EPILOG = """examples:
   edgecnn export model.keras --data mnist --out models
   edgecnn export theirs.h5 --scale 1/255 --color rgb --data folder --recipe int8 --format tflite --out models
+  edgecnn export theirs.h5 --spec auto --data folder --max-drop 0.5 --out models
 
-Every file is run beside the float model on --data; one that loses more than --max-drop points of
-accuracy is moved to OUT/rejected and the exit code is 1. Recipes: float32, float16, dynamic_int8,
-int8 (takes a camera's bytes), int8_float_io, or all."""
+Every file is run beside the float model on --data. A quantized one that loses more than --max-drop
+points of accuracy is searched for other ranges and for layers to leave in float32; one that keeps
+its budget by nothing is moved to OUT/rejected and the exit code is 1. Recipes: float32, float16,
+weight_only_int8, dynamic_int8, int8 (takes a camera's bytes), int8_uint8_io, int8_float_io, int16x8,
+or all."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--calibration", metavar="DATA", help="pictures for static int8 (default: train split of --data)"
     )
     parser.add_argument("--calibration-samples", type=int, default=300, metavar="N", help="default: 300")
+    parser.add_argument(
+        "--calibration-method",
+        choices=METHODS,
+        help="how ranges follow from the pictures (default: minmax, and what the search finds)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the calibration draw (default: 0)")
     parser.add_argument("--limit", type=int, metavar="N", help="verify on N pictures (default: all)")
     parser.add_argument(
@@ -46,12 +57,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="accuracy that a file may lose; agreement, where the data has no classes (default: 1.0)",
     )
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=24,
+        metavar="N",
+        help="of the search for a file over its budget; 0: none (default: 24)",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="layers to leave in float32, by their whole name; may be given again",
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="time int8's variants on this machine, keep the fastest one"
+    )
+    parser.add_argument("--target", metavar="NAME", help=f"processor that the files are for: {', '.join(TARGETS)}")
     parser.add_argument("--floor", type=float, metavar="PERCENT", help="accuracy that the float model must reach")
     parser.add_argument("--out", default="exported", metavar="DIR", help="default: exported")
     parser.add_argument(
         "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
     )
-    add_contract_options(parser)
+    add_contract_options(parser, finds_feeding=True)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -75,15 +104,37 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     told = told_contract(arguments)
     data = load_data(arguments.data, "test", limit=arguments.limit)
     needs_calibration = any(recipe.needs_calibration for recipe in recipes)
-    calibration = _calibration(arguments, console) if needs_calibration else None
+    target = target_named(arguments.target) if arguments.target else None
+    calibration = _calibration(arguments, data, console) if needs_calibration else None
     runtime = open_runtime(source, trust=arguments.trust)
-    spec = settle_spec(
-        source.spec, told, lambda: facts_of(runtime, source), name=source.path.stem, labels=data.class_names
-    )
+    for note in getattr(runtime, "notes", ()):  # only Keras repairs what it opens
+        console.say(note)
+    found = None
+    if wants_feeding(arguments):
+        found = found_contract(arguments, runtime, facts_of(runtime, source), console, name=source.path.stem)
+        spec = found.spec
+    else:
+        spec = settle_spec(
+            source.spec, told, lambda: facts_of(runtime, source), name=source.path.stem, labels=data.class_names
+        )
     data = align_classes(data, spec)
     out = ensure_folder(Path(arguments.out))
     request = ExportRequest(
-        source, spec, formats, recipes, out, data, calibration, max_drop=arguments.max_drop, trust=arguments.trust
+        source,
+        spec,
+        formats,
+        recipes,
+        out,
+        data,
+        calibration,
+        max_drop=arguments.max_drop,
+        exclude=tuple(arguments.exclude),
+        methods=(arguments.calibration_method,) if arguments.calibration_method else METHODS,
+        most_trials=arguments.trials,
+        tune=arguments.tune,
+        target=target,
+        feeding=found.to_dict() if found else None,
+        trust=arguments.trust,
     )
     console.say(f"{spec.name}: {source.path.name} on {runtime.device}, verified on {len(data)} pictures of {data.name}")
     console.say(f"fed as {feeding(spec)}")
@@ -104,16 +155,20 @@ def _check_numbers(arguments: argparse.Namespace) -> None:
         raise InputError(f"--floor must be 0 to 100 percent, not {arguments.floor:g}", "0 accepts any float model")
     if arguments.seed < 0:
         raise InputError(f"--seed must be 0 or more, not {arguments.seed}", "0 is the default")
+    if arguments.trials < 0:
+        raise InputError(f"--trials must be 0 or more, not {arguments.trials}", "0 does not search")
     if arguments.limit is not None and arguments.limit < 1:
         raise InputError(f"--limit must be 1 or more, not {arguments.limit}", "leave it out for all pictures")
 
 
-def _calibration(arguments: argparse.Namespace, console: Console) -> Calibration:
+def _calibration(arguments: argparse.Namespace, data: Dataset, console: Console) -> Calibration:
     from edgecnn.data import load_data
     from edgecnn.export import FEW_CALIBRATION_SAMPLES, Calibration
 
     pictures = load_data(arguments.calibration or arguments.data, "train")
-    drawn = Calibration.draw(pictures, arguments.calibration_samples, arguments.seed)
+    method = arguments.calibration_method or METHODS[0]
+    drawn = Calibration.draw(pictures, arguments.calibration_samples, arguments.seed, method)
+    drawn.require_likeness(data)
     if drawn.record.samples < FEW_CALIBRATION_SAMPLES:
         few = drawn.record.samples
         console.warn(f"{few} calibration pictures: below {FEW_CALIBRATION_SAMPLES}, the ranges depend on the draw")
@@ -137,7 +192,7 @@ def _show(console: Console, reference: Reference, exported: list[Exported], sour
     def shown(value: float | None, pattern: str) -> str:
         return "-" if value is None else format(value, pattern)
 
-    rows = [["float model", human_bytes(source_bytes), shown(reference.accuracy, ".2f"), "", "", "", "reference"]]
+    rows = [["float model", human_bytes(source_bytes), shown(reference.accuracy, ".2f"), "", "", "", "", "reference"]]
     for item in exported:
         verdict = item.verdict
         name = item.artifact.path.name if item.artifact else f"{item.format} {item.recipe.name}"
@@ -149,11 +204,14 @@ def _show(console: Console, reference: Reference, exported: list[Exported], sour
                 shown(verdict.accuracy_change_points, "+.2f"),
                 shown(verdict.agreement, ".2f"),
                 shown(verdict.max_drift, ".4f"),
+                shown(item.p50_ms, ".3f"),
                 "pass" if verdict.passed else "FAIL",
             ]
         )
     console.say()
-    console.table(["file", "size", "accuracy %", "change", "agreement %", "max drift", "verdict"], rows)
+    console.table(["file", "size", "accuracy %", "change", "agreement %", "max drift", "p50 ms", "verdict"], rows)
     for item in exported:
+        for note in item.notes:
+            console.say(f"{item.format} {item.recipe.name}: {note}")
         if not item.verdict.passed:
             console.say(f"FAIL {item.format} {item.recipe.name}: {item.verdict.reason}")

@@ -28,6 +28,7 @@ VERBS = {
     "models": "list the Keras models that edgecnn can build",
     "train": "train a model and write its contract into model.keras",
     "export": "turn a Keras model into verified .tflite and .onnx files",
+    "debug": "show where a quantized file went wrong, layer by layer, and the likely cause",
     "bench": "measure latency, memory and accuracy of files beside the float reference",
     "predict": "classify pictures with one model file",
     "info": "show what a model file says about itself",

@@ -121,9 +121,13 @@ class Dataset:
         return self if count is None or count >= len(self) else self.subset(np.arange(count))
 
     def balanced(self, count: int, seed: int) -> Dataset:
-        """Return ``count`` pictures drawn without repeats by ``seed``, classes as equal as they can be.
+        """Return the first ``count`` pictures of :meth:`balanced_order`; all of them, shuffled, if there are fewer."""
+        return self.subset(self.balanced_order(seed)[:count])
 
-        Without classes, a plain draw. Fewer pictures than ``count``: all of them, shuffled.
+    def balanced_order(self, seed: int) -> npt.NDArray[np.intp]:
+        """Return all indices shuffled by ``seed`` so that of any first few the classes are as equal as can be.
+
+        Without classes, a plain shuffle.
         """
         order = np.random.default_rng(seed).permutation(len(self))
         if self.classes is not None:
@@ -134,7 +138,7 @@ class Dataset:
                 members = shuffled == class_id
                 rank[members] = np.arange(members.sum())
             order = order[np.argsort(rank, kind="stable")]
-        return self.subset(order[:count])
+        return order
 
     def sha256(self) -> str:
         """Return a hash of all pixels, shapes and classes: the provenance of a figure."""

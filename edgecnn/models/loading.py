@@ -6,131 +6,25 @@ opened for: the reference runtime, the converters and the trainer all come here.
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from edgecnn.artifact import Artifact
-from edgecnn.errors import InputError, MissingDependency, unknown
+from edgecnn.errors import EdgecnnError, InputError, MissingDependency, unknown
 from edgecnn.formats import damaged
-from edgecnn.formats.keras import config_of
+from edgecnn.models.keras_files import architecture_of, copy_with, named_by_format
+from edgecnn.models.repair import renamed, repaired
+from edgecnn.models.screen import screen
 from edgecnn.quiet import quiet
-from edgecnn.spec import ModelFacts, picture_facts, shown
+from edgecnn.spec import ModelFacts, picture_facts
 
-# The screen. Keras' own safe mode has had holes: it was not applied to .h5 files (CVE-2025-9905), an
-# architecture could switch it off by calling keras.config (CVE-2025-9906), and layers that load a
-# saved program of TensorFlow (CVE-2026-1462) or Torch (CVE-2025-49655) passed it. So every object
-# that an architecture names is looked at before Keras sees it, whatever Keras is installed: it must
-# be of the parts of Keras that compute, and none of those that run or load code, or read other files.
-_COMPUTING = (
-    "activations|constraints|dtype_policies|initializers|layers|losses|metrics|models|ops|optimizers|quantizers|"
-    "random|regularizers"
-)
-_MODULE = re.compile(rf"keras|keras\.(src\.)?({_COMPUTING})(\.\w+)*")
-_REFUSED = {
-    "Lambda": "Python code", "__lambda__": "Python code", "__typespec__": "a class of TensorFlow",
-    "TFSMLayer": "a program of TensorFlow", "TorchModuleWrapper": "a program of Torch",
-    "JaxLayer": "a program of JAX", "FlaxLayer": "a program of Flax",
-    "IndexLookup": "the path of another file", "StringLookup": "the path of another file",
-    "IntegerLookup": "the path of another file", "TextVectorization": "the path of another file",
-}  # fmt: skip
-#: Plain values that are no classes.
-_VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
-
-
-def _objects(config: object) -> Iterator[Mapping[str, Any]]:
-    """Yield every object that an architecture names, however deep, but what only training would make."""
-    if isinstance(config, dict):
-        # Keras drops this one unread when it does not compile; those of nested models it reads.
-        config = {key: value for key, value in config.items() if key != "compile_config"}
-    waiting = [config]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            if "class_name" in node:
-                yield node
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-
-
-def _objection(node: Mapping[str, Any]) -> str | None:
-    """Return why an object of an architecture may not be made, or ``None`` if it may."""
-    name, module, registered = node["class_name"], node.get("module"), node.get("registered_name")
-    if isinstance(name, str) and name in _REFUSED:
-        return f"{_REFUSED[name]} ({name})"
-    # Of a function, the name is in config.
-    is_function = name == "function"
-    named = node.get("config") if is_function else name
-    if not isinstance(named, str) or not re.fullmatch(r"\w+", named):
-        return f"an object of the name {shown(named)}"
-    if named.startswith("__") and named not in _VALUES:
-        return f"an object of the unknown kind {shown(named)}"
-    if is_function and module is None:
-        return f"the function {shown(named)} of an unknown module"
-    if module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module)):
-        return f"{shown(named)} of the module {shown(module)}"
-    if registered is not None and registered not in (name, named):
-        return f"{shown(named)} registered as {shown(registered)}"
-    return None
-
-
-def _screen(path: Path, config: object) -> None:
-    """Refuse an architecture that names anything but the computing parts of Keras.
-
-    Raises:
-        InputError: it does; the first such object is named.
-    """
-    for node in _objects(config):
-        objection = _objection(node)
-        if objection is not None:
-            raise InputError(
-                f"{str(path)!r} holds {objection}: it could run code on this machine",
-                "add --trust if you know who made the file",
-            )
-
-
-def _h5_config(artifact: Artifact) -> object:
-    import h5py
-
-    try:
-        with h5py.File(artifact.path, "r") as file:
-            text = file.attrs.get("model_config")
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise damaged(artifact.path, "HDF5", error) from error
-    if text is None:
-        raise InputError(
-            f"{str(artifact.path)!r} holds weights without a model", "save the whole model: model.save('model.keras')"
-        )
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise damaged(artifact.path, "Keras", error) from error
-
-
-@contextmanager
-def _named_by_format(artifact: Artifact) -> Iterator[Path]:
-    """Yield a path to the file whose suffix is its format.
-
-    Keras chooses its reader by the suffix, the screen by the first bytes: a file that is both an
-    archive and HDF5 would be screened as the one and opened as the other.
-    """
-    if artifact.path.suffix == f".{artifact.format}":
-        yield artifact.path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder, f"model.{artifact.format}")
-        link.symlink_to(artifact.path.resolve())
-        yield link
-
+#: Characters. Keras repeats all arguments of a layer that it refuses.
+_LONGEST_REASON = 400
 
 #: What Keras computes with, in the order in which its documentation names them.
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -158,8 +52,34 @@ def import_keras() -> Any:
         raise MissingDependency(error.name or "keras", "export", "a Keras model") from error
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A Keras model, and what had to be done to open its file.
+
+    Args:
+        model: the Keras model.
+        notes: a line each for what the user should know: where the architecture came from, and what of
+            it was said anew, since it was written by an older Keras. Empty for most files.
+    """
+
+    model: Any
+    notes: tuple[str, ...] = ()
+
+
 def load_keras_model(artifact: Artifact, *, trust: bool = False) -> Any:
-    """Return the Keras model inside a ``.keras`` or ``.h5`` file.
+    """Return the Keras model inside a ``.keras`` or ``.h5`` file: :func:`open_keras_model` without the notes."""
+    return open_keras_model(artifact, trust=trust).model
+
+
+def open_keras_model(artifact: Artifact, *, trust: bool = False) -> Opened:
+    """Open the Keras model inside a ``.keras`` or ``.h5`` file.
+
+    A file that Keras refuses because it speaks as Keras 1 or 2 did is opened with its architecture said
+    anew (:mod:`edgecnn.models.repair`). An ``.h5`` file of weights alone takes its architecture from the
+    ``.json`` of its name beside it. No architecture reaches Keras that did not pass the screen.
+
+    tf_keras, which is Keras 2, would open old files as well. It would be a second Keras to keep safe, it
+    opens no file of Keras 3, and the repair opened every file that it was compared with.
 
     Args:
         artifact: the file.
@@ -171,19 +91,49 @@ def load_keras_model(artifact: Artifact, *, trust: bool = False) -> Any:
         MissingDependency: Keras is not installed.
     """
     keras = import_keras()
-    config = config_of(artifact.path) if artifact.format == "keras" else _h5_config(artifact)
+    found = architecture_of(artifact)
+    config = renamed(found.config)
     if not trust:
-        _screen(artifact.path, config)
+        screen(artifact.path, config)
+    notes: tuple[str, ...] = ()
+    if found.beside is not None:
+        notes = (f"{artifact.path.name} holds weights alone: its architecture is that of {found.beside.name}",)
+    as_it_is = found.beside is None and config is found.config
+    try:
+        return Opened(_opened(artifact, None if as_it_is else config, trust=trust), notes)
+    except InputError as refusal:
+        try:
+            anew, repairs = repaired(config)
+        except InputError as error:
+            raise InputError(
+                f"Keras {keras.__version__} cannot open {str(artifact.path)!r}: {error.message}", error.remedy
+            ) from refusal
+        if anew is config:
+            raise
+        if not trust:
+            screen(artifact.path, anew)
+    return Opened(
+        _opened(artifact, anew, trust=trust),
+        (*notes, f"{artifact.path.name} is of an older Keras, repaired: {', '.join(repairs) or 'initializers'}"),
+    )
+
+
+def _opened(artifact: Artifact, config: object | None, *, trust: bool) -> Any:
+    """Return the model inside a file, built by ``config`` where it is not ``None``; see :func:`open_keras_model`."""
+    keras = import_keras()
+    source = named_by_format(artifact) if config is None else copy_with(artifact, config)
     try:
         # The backend looks for a GPU on its first operation, and says so.
-        with quiet(), _named_by_format(artifact) as path:
+        with quiet(), source as path:
             model = keras.saving.load_model(path, compile=False, safe_mode=not trust)
+    except EdgecnnError:
+        raise
     except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise damaged(artifact.path, "Keras", error) from error
-    except (TypeError, ValueError, AttributeError, ImportError, IndexError, RuntimeError) as error:
+    except Exception as error:  # each backend has its own exceptions, for a layer too large for memory to begin with
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"Keras {keras.__version__} cannot open {str(artifact.path)!r}: {first_line}",
+            f"Keras {keras.__version__} cannot open {str(artifact.path)!r}: {shorten(first_line, _LONGEST_REASON)}",
             "save it again with a current Keras, without layers of your own",
         ) from error
     if not hasattr(model, "inputs") or len(model.inputs) != 1 or len(model.outputs) != 1:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from edgecnn.errors import InputError
+from edgecnn.errors import InputError, unknown
 from edgecnn.models.normalization import MOMENTUM
 
 #: (filters at alpha 1, stride) of the thirteen separable blocks: table 1 of the paper. (The last
@@ -25,24 +25,27 @@ _STEM_FILTERS, _STEM_STRIDE = 32, 2
 _PAPER_SIDE = 96
 _SMALLEST_LAST_MAP = 4
 _SMALLEST_SIDE = 8
+DOWNSAMPLES = ("late", "early")
 
 
-def strides_for(height: int, width: int) -> tuple[int, ...]:
+def strides_for(height: int, width: int, downsample: str = "late") -> tuple[int, ...]:
     """Return the strides of the stem and the thirteen blocks for a picture of this size.
 
     The paper's strides divide the picture by 32. Below 96 pixels that leaves a last map of one or
-    two pixels, so strides of 2 become 1 from the front, one after another, until the last map is
-    at least 4 pixels on its shorter side: 28 and 32 pixels keep three strides (4x4), 64 keep four.
+    two pixels, so strides of 2 become 1, one after another, until the last map is at least 4 pixels
+    on its shorter side: 28 and 32 pixels keep three strides (4x4), 64 keep four. Downsampling
+    ``late``, they do so from the front: large maps, more accurate at little width. ``early``, the
+    stem's goes first and then the last ones: at 32 pixels a third of the multiply-accumulates.
     """
     strides = [_STEM_STRIDE, *(stride for _, stride in _BLOCKS)]
     shorter = min(height, width)
     if shorter >= _PAPER_SIDE:
         return tuple(strides)
-    for position, stride in enumerate(strides):
+    positions = range(len(strides)) if downsample == "late" else (0, *range(len(strides) - 1, 0, -1))
+    for position in positions:
         if math.ceil(shorter / math.prod(strides)) >= _SMALLEST_LAST_MAP:
             break
-        if stride == 2:
-            strides[position] = 1
+        strides[position] = 1
     return tuple(strides)
 
 
@@ -52,7 +55,7 @@ def _normalized(tensor: Any, name: str) -> Any:
     return layers.ReLU(max_value=6.0, name=f"{name}_relu")(tensor)
 
 
-def mobilenet(input_shape: tuple[int, int, int], classes: int, alpha: float = 0.25) -> Any:
+def mobilenet(input_shape: tuple[int, int, int], classes: int, alpha: float = 0.25, downsample: str = "late") -> Any:
     """Return a MobileNet v1.
 
     Args:
@@ -60,6 +63,7 @@ def mobilenet(input_shape: tuple[int, int, int], classes: int, alpha: float = 0.
         classes: of the softmax.
         alpha: width multiplier, over 0 and up to 2: every layer has ``int(filters * alpha)``
             filters, at least 1.
+        downsample: where a small picture is made smaller, ``late`` or ``early``.
 
     Input: float32 (N, height, width, channels) of 0..1; output: float32 (N, classes),
     probabilities. At 224x224x3, 1000 classes and alpha 1 it has 4,253,864 parameters and 569
@@ -78,7 +82,9 @@ def mobilenet(input_shape: tuple[int, int, int], classes: int, alpha: float = 0.
         )
     if not (math.isfinite(alpha) and 0 < alpha <= 2):
         raise InputError(f"alpha must be over 0 and up to 2, not {alpha!r}", "--alpha 0.25, 0.5 or 1")
-    stem_stride, *strides = strides_for(height, width)
+    if downsample not in DOWNSAMPLES:
+        raise unknown("downsample", downsample, DOWNSAMPLES)
+    stem_stride, *strides = strides_for(height, width, downsample)
     pixels = keras.Input(input_shape, name="pixels")
     # No bias before a batch normalization: its beta does that work.
     tensor = layers.Conv2D(

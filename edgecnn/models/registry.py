@@ -99,7 +99,7 @@ MODELS: dict[str, ModelEntry] = {
             (96, 96, 3),
             epochs=30,
             learning_rate=2e-3,
-            options=MappingProxyType({"alpha": 0.25}),
+            options=MappingProxyType({"alpha": 0.25, "downsample": "late"}),
         ),
         ModelEntry("resnet8", "ResNet-8 of MLPerf Tiny", "resnet", (32, 32, 3), epochs=30, learning_rate=2e-3),
         ModelEntry(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
 from edgecnn.errors import EngineError, InputError
-from edgecnn.models.loading import facts_of, import_keras, load_keras_model
+from edgecnn.models.loading import facts_of, import_keras, open_keras_model
 from edgecnn.spec import ModelFacts
 from edgecnn.tensors import TensorInfo
 
@@ -55,14 +55,15 @@ def import_engine() -> Any:
 class KerasReference:
     """One float model, run through Keras' own compiled prediction function.
 
-    ``facts`` says what the model tells about its input and output.
+    ``facts`` says what the model tells about its input and output, ``notes`` what was repaired to open it.
     """
 
     name = "keras"
     batch: int | None = None
 
     def __init__(self, artifact: Artifact, *, trust: bool) -> None:
-        self._model = load_keras_model(artifact, trust=trust)
+        opened = open_keras_model(artifact, trust=trust)
+        self._model, self.notes = opened.model, opened.notes
         keras = import_engine()
         self.facts: ModelFacts = facts_of(self._model)
         self.version = f"keras {keras.__version__}"

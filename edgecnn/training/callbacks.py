@@ -23,16 +23,23 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]  # keras ships n
 
     Args:
         patience: epochs without a better one after which training stops.
+        start: validation accuracy (0..1) and loss before the first epoch, where those weights are
+            to be kept unless an epoch is better.
 
-    ``best_epoch`` counts from 1; 0 while no epoch had a finite loss.
+    ``best_epoch`` counts from 1; 0 while no epoch had a finite loss, or none was better than ``start``.
     """
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, start: tuple[float, float] | None = None) -> None:
         super().__init__()
         self.best_epoch = 0
         self._patience = patience
-        self._best = (-math.inf, -math.inf)
+        self._start = start
+        self._best = (-math.inf, -math.inf) if start is None else (start[0], -start[1])
         self._weights: list[Any] | None = None
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        if self._start is not None:
+            self._weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         told = logs or {}

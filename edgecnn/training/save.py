@@ -46,7 +46,13 @@ def _reproducible(content: bytes) -> bytes:
     return result.getvalue()
 
 
-def save_model(model: Any, path: Path, spec: ModelSpec, provenance: Mapping[str, str]) -> None:
+def save_model(
+    model: Any,
+    path: Path,
+    spec: ModelSpec,
+    provenance: Mapping[str, str],
+    trained_ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
     """Write ``model.keras`` with its contract, atomically: the file appears whole or not at all.
 
     Args:
@@ -54,6 +60,7 @@ def save_model(model: Any, path: Path, spec: ModelSpec, provenance: Mapping[str,
         path: with the suffix ``.keras``.
         spec: the contract.
         provenance: what the reader of a figure needs to repeat the training.
+        trained_ranges: of the layers' outputs, where quantization-aware training has found them.
 
     Raises:
         OutputError: the file cannot be written.
@@ -61,4 +68,4 @@ def save_model(model: Any, path: Path, spec: ModelSpec, provenance: Mapping[str,
     with atomic_path(path) as temporary:
         model.save(temporary)
         temporary.write_bytes(_reproducible(temporary.read_bytes()))
-        formats.embed(temporary, "keras", contract_document(spec, None, provenance))
+        formats.embed(temporary, "keras", contract_document(spec, None, provenance, trained_ranges=trained_ranges))

@@ -17,7 +17,8 @@ import pytest
 from edgecnn.artifact import open_artifact
 from edgecnn.errors import EdgecnnError, InputError
 from edgecnn.models import MODELS, build_model
-from edgecnn.models.loading import _screen, facts_of, load_keras_model
+from edgecnn.models.loading import facts_of, load_keras_model
+from edgecnn.models.screen import screen
 from edgecnn.spec import complete_spec
 
 KERAS_FILES = [
@@ -105,7 +106,7 @@ def test_deep_architectures_are_screened() -> None:
     for _ in range(50_000):
         config = {"inner": [config]}
     with pytest.raises(InputError, match="Lambda"):
-        _screen(Path("x"), config)
+        screen(Path("x"), config)
 
 
 def test_what_is_screened_is_what_is_opened(golden: Callable[[str], Path], tmp_path: Path) -> None:
@@ -132,13 +133,6 @@ def test_the_suffix_does_not_matter(golden: Callable[[str], Path], suffix: str) 
 @pytest.mark.parametrize("name", KERAS_FILES)
 def test_files_of_others_are_opened(test_data: Callable[[str], Path], name: str) -> None:
     assert facts_of(load_keras_model(open_artifact(test_data(f"keras/{name}")))).classes
-
-
-@pytest.mark.parametrize("name", ["fashion_mnist_tnn.h5", "mlperf_tiny_vww_96.h5"])
-def test_files_that_keras_3_cannot_open_are_refused_by_keras(test_data: Callable[[str], Path], name: str) -> None:
-    """Not by the screen: they hold nothing but Keras' own layers, with arguments of an older Keras."""
-    with pytest.raises(InputError, match=r"Keras 3\..* cannot open"):
-        load_keras_model(open_artifact(test_data(f"keras/{name}")))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
