@@ -74,11 +74,11 @@ def int8_rows(document: dict[str, Any]) -> list[Row]:
 
 def trained_mobilenet(setting: Setting) -> Path:
     """Train the MobileNet as a user would."""
-    length = ("--epochs", 1, "--limit", 300) if setting.smoke else ("--epochs", 10)
+    length = ("--epochs", 1, "--limit", 300) if setting.smoke else ("--epochs", 30)
     folder = setting.work / "mobilenet"
     edgecnn(
         *("train", "mobilenet", "--data", setting.data, "--input-size", 28 if setting.smoke else 32, "--alpha", 0.5),
-        *("--augment", "mirror", *length, "--out", folder),
+        *("--downsample", "early", "--augment", "mirror,shift", *length, "--out", folder),
     )
     return folder / "model.keras"
 
@@ -130,7 +130,7 @@ def quantization_aware(setting: Setting, model: Path, float_accuracy: float) -> 
     """Train the MobileNet on with quantization, export int8 as it is."""
     folder = setting.work / "mobilenet_aware_training"
     length = ("--epochs", 1, "--limit", 300) if setting.smoke else ()
-    words = ("--quantize-aware", "--data", setting.data, "--augment", "mirror", *length, "--out", folder)
+    words = ("--quantize-aware", "--data", setting.data, "--augment", "mirror,shift", *length, "--out", folder)
     trained = edgecnn("train", model, *words)
     found = setting.export(folder / "model.keras", "mobilenet_aware", "--recipe", "int8", "--max-drop", 100)
     found["training"] = {key: value for key, value in trained.items() if "accuracy" in key}

@@ -55,6 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, order and draws (default: 0)")
     parser.add_argument("--alpha", type=float, metavar="F", help="width multiplier, for models that have one")
+    parser.add_argument(
+        "--downsample", metavar="WHERE", help="late or early: where mobilenet makes a small picture smaller"
+    )
     parser.add_argument("--input-size", metavar="HxW", help="height and width in pixels, or one number for both")
     parser.add_argument("--limit", type=int, metavar="N", help="train on N pictures only, class-balanced")
     parser.add_argument(
@@ -121,8 +124,10 @@ def _trained(args: argparse.Namespace, plan: TrainingPlan, console: Console) -> 
             "add --quantize-aware to fine-tune it for int8, or give a name that 'edgecnn models' lists",
         )
     entry = model_entry(args.model)
-    if args.alpha is not None and "alpha" not in entry.options:
-        raise InputError(f"{entry.name} has no --alpha", "leave it out, or choose mobilenet")
+    options = {name: value for name in ("alpha", "downsample") if (value := getattr(args, name)) is not None}
+    for name in options:
+        if name not in entry.options:
+            raise InputError(f"{entry.name} has no --{name}", "leave it out, or choose mobilenet")
     _refuse(
         args, ("spec", "scale", "mean", "std", "resize", "labels", "head"), f"says how a file is fed, not {entry.name}"
     )
@@ -135,7 +140,7 @@ def _trained(args: argparse.Namespace, plan: TrainingPlan, console: Console) -> 
         plan,
         input_size=input_size(args.input_size) if args.input_size else None,
         channels=_COLOR_CHANNELS.get(args.color),
-        options={} if args.alpha is None else {"alpha": args.alpha},
+        options=options,
         reporter=console,
     )
     console.say(
@@ -154,7 +159,7 @@ def _fine_tuned(args: argparse.Namespace, plan: TrainingPlan, console: Console) 
     from edgecnn.training import train_quantize_aware
     from edgecnn.training.splits import load_splits
 
-    _refuse(args, ("alpha", "input_size"), "is of models of the zoo, a trained file has its own")
+    _refuse(args, ("alpha", "downsample", "input_size"), "is of models of the zoo, a trained file has its own")
     if not _is_file(args.model):
         raise InputError(
             f"--quantize-aware fine-tunes a trained file, {args.model!r} is none",

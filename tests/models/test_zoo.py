@@ -72,6 +72,21 @@ def test_mobilenet_keeps_the_strides_of_the_paper(side: int) -> None:
     assert strides_for(side, side) == (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 
 
+def test_mobilenet_downsamples_small_pictures_where_it_is_told() -> None:
+    from edgecnn.models.cost import multiply_accumulates
+    from edgecnn.models.mobilenet import strides_for
+
+    assert strides_for(32, 32) == (1, 1, 1, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+    assert strides_for(32, 32, "early") == (1, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1)
+    late, early = (
+        build_model("mobilenet", (32, 32, 3), 10, alpha=0.5, downsample=where) for where in ("late", "early")
+    )
+    assert late.count_params() == early.count_params()
+    assert multiply_accumulates(early) < 0.4 * multiply_accumulates(late)
+    with pytest.raises(InputError, match="did you mean 'early'"):
+        build_model("mobilenet", (32, 32, 3), 10, downsample="earl")
+
+
 @pytest.mark.parametrize(("side", "last"), [(8, 4), (28, 4), (32, 4), (48, 6), (64, 4), (95, 6)])
 def test_mobilenet_keeps_a_map_on_small_pictures(side: int, last: int) -> None:
     model = build_model("mobilenet", (side, side, 1), 2)
