@@ -36,6 +36,11 @@ _MEASURED = 5000
 _BATCH = 128
 #: Two sets of answers that differ by no more than this on any picture are one: sums in another order.
 _SAME_ANSWER = 1e-3
+#: Even if all of fewer pictures speak for one of two, that is luck in one case of twenty: 2 * 2^-5 > 5 %.
+_FEWEST_DIFFERENT = 6
+#: A rival's log-loss must be this many times the best's to count: of near twins, such as the means of
+#: ImageNet and of CIFAR-10, either can be the likelier one by a hair on pictures that the model never saw.
+_MATERIAL = 1.25
 #: Temperatures that are tried before two log-losses are compared.
 _TEMPERATURES = 2.0 ** np.arange(-6, 8.25, 0.25)
 
@@ -109,7 +114,7 @@ class Found:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Trial:
     """A convention's answers on the samples: probabilities (N, C), ``None`` where they are not finite."""
 
@@ -193,9 +198,12 @@ def find_feeding(
     trials = _try(runtime, plan, aligned.balanced(samples, 0), geometry, reporter)
     _require_knowledge(trials, data)
     rivals = _rivals(trials)
-    if len(rivals) > 1 and samples < len(data):
+    if len(rivals) > 1:
         again = [(trial.convention, trial.spec) for trial in rivals]
-        rivals = _rivals(_try(runtime, again, aligned.balanced(MORE * samples, 0), geometry, reporter))
+        # Best on pictures that it may have learned from: there the feeding that it learned with is at its best.
+        more = training if training is not None and training.classes is not None else data
+        drawn = align_classes(more, specs[0]).balanced(MORE * samples, 0)
+        rivals = _rivals(_try(runtime, again, drawn, geometry, reporter))
     best = _only(rivals)
     ranked = [trial.candidate() for trial in trials if trial.convention not in {rival.convention for rival in rivals}]
     ranked += [replace(rival.candidate(), chosen=rival is best) for rival in rivals]
@@ -315,9 +323,9 @@ def _rivals(trials: Sequence[_Trial]) -> list[_Trial]:
     """Return the best trial and those that may be as good and answer differently, best first.
 
     Accuracy decides first: what is worse by a paired 95 % interval is out. What is left is compared by
-    the log-loss of the true class, which sees what few pictures do not: a model trained on 0..1 still
-    names most digits when fed 0..255, but not with the probabilities that it learned. The best must
-    be the best in both.
+    the log-loss of the true class, which sees what few pictures do not: a model trained on 0..1 may
+    name nearly all digits when fed 0..255, but not with the probabilities that it learned. It counts
+    only where the difference is large, and the best must be the best in both.
     """
     most = max(trials, key=lambda trial: (int(trial.right.sum()), -float(trial.losses.mean())))
     close = [trial for trial in trials if trial is most or not _loses(trial, most)]
@@ -335,11 +343,15 @@ def _rivals(trials: Sequence[_Trial]) -> list[_Trial]:
 
 def _loses(trial: _Trial, best: _Trial) -> bool:
     won, lost = int((trial.right & ~best.right).sum()), int((best.right & ~trial.right).sum())
-    return paired_change_interval(won, lost, len(trial.classes))[1] < 0
+    return won + lost >= _FEWEST_DIFFERENT and paired_change_interval(won, lost, len(trial.classes))[1] < 0
 
 
 def _less_likely(trial: _Trial, best: _Trial) -> bool:
     """Return whether the true classes are less likely by ``trial``: a paired 95 % interval, by the normal law."""
+    if trial.probabilities is None:
+        return True
+    if float(trial.losses.mean()) < _MATERIAL * float(best.losses.mean()):
+        return False
     extra = trial.losses - best.losses
     return float(extra.mean()) > 1.96 * float(extra.std(ddof=1)) / math.sqrt(len(extra))
 

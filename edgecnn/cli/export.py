@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.cli.console import Console, human_bytes
 from edgecnn.cli.contract import add_contract_options, found_contract, told_contract, wants_feeding
@@ -15,8 +16,12 @@ from edgecnn.recipe import METHODS
 from edgecnn.targets import TARGETS, target_named
 
 if TYPE_CHECKING:
+    from edgecnn.artifact import Artifact
     from edgecnn.data import Dataset
     from edgecnn.export import Calibration, Exported, ExportRequest
+    from edgecnn.feeding import Found
+    from edgecnn.runtimes import Runtime
+    from edgecnn.spec import ModelSpec
     from edgecnn.verify import Reference
 
 EPILOG = """examples:
@@ -90,8 +95,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     from edgecnn.export import ExportRequest, export, report_document, require_converters
     from edgecnn.files import ensure_folder
     from edgecnn.recipe import formats_named, recipes_named
-    from edgecnn.runtimes import facts_of, open_runtime
-    from edgecnn.specfile import settle_spec
+    from edgecnn.runtimes import open_runtime
     from edgecnn.verify import align_classes, measure_reference
 
     # Everything that can be wrong is looked at before the long work begins.
@@ -107,16 +111,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     target = target_named(arguments.target) if arguments.target else None
     calibration = _calibration(arguments, data, console) if needs_calibration else None
     runtime = open_runtime(source, trust=arguments.trust)
-    for note in getattr(runtime, "notes", ()):  # only Keras repairs what it opens
-        console.say(note)
-    found = None
-    if wants_feeding(arguments):
-        found = found_contract(arguments, runtime, facts_of(runtime, source), console, name=source.path.stem)
-        spec = found.spec
-    else:
-        spec = settle_spec(
-            source.spec, told, lambda: facts_of(runtime, source), name=source.path.stem, labels=data.class_names
-        )
+    spec, found = _contract(arguments, source, runtime, told, data, console)
     data = align_classes(data, spec)
     out = ensure_folder(Path(arguments.out))
     request = ExportRequest(
@@ -146,6 +141,27 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     bench = ["edgecnn", "bench", arguments.out, "--reference", arguments.model, "--data", arguments.data]
     console.next_command(shlex.join(bench))
     return 0 if all(item.verdict.passed for item in exported) else 1
+
+
+def _contract(
+    arguments: argparse.Namespace,
+    source: Artifact,
+    runtime: Runtime,
+    told: Mapping[str, Any],
+    data: Dataset,
+    console: Console,
+) -> tuple[ModelSpec, Found | None]:
+    """Return the contract, and how its feeding was found where it was to be found."""
+    from edgecnn.runtimes import facts_of
+    from edgecnn.specfile import settle_spec
+
+    for note in getattr(runtime, "notes", ()):  # only Keras repairs what it opens
+        console.say(note)
+    name = source.path.stem
+    if wants_feeding(arguments):
+        found = found_contract(arguments, runtime, facts_of(runtime, source), console, name=name)
+        return found.spec, found
+    return settle_spec(source.spec, told, lambda: facts_of(runtime, source), name=name, labels=data.class_names), None
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:
