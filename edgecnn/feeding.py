@@ -95,7 +95,6 @@ class Found:
             [
                 candidate.convention.name,
                 candidate.convention.color,
-                candidate.convention.flags,
                 "-" if candidate.accuracy is None else f"{candidate.accuracy:.2f}",
                 "-" if candidate.log_loss is None else f"{candidate.log_loss:.3f}",
                 str(candidate.samples),
@@ -103,7 +102,7 @@ class Found:
             ]
             for candidate in self.candidates
         ]
-        return ["feeding", "color", "flags", "accuracy %", "log-loss", "pictures", ""], rows
+        return ["feeding", "color", "accuracy %", "log-loss", "pictures", ""], rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a manifest records of the search."""

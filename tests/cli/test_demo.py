@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from edgecnn.recipe import RECIPES, UNSUPPORTED
 from tests.conftest import Finished
 
 
@@ -14,7 +15,7 @@ def test_the_whole_tour(edgecnn: Callable[..., Finished], tmp_path: Path) -> Non
     document = done.document
     assert [command.split()[1] for command in document["commands"]] == ["train", "export", "bench", "predict"]
     assert all(row["status"] == "ok" for row in document["bench"]["results"])
-    assert len(document["bench"]["results"]) == 10
+    assert len(document["bench"]["results"]) == 2 * len(RECIPES) - len(UNSUPPORTED)
     assert document["bench"]["command"][:2] == ["edgecnn", "bench"]
     report = (tmp_path / document["report"]).read_text()
     assert all(command in report for command in document["commands"])

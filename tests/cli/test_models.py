@@ -28,7 +28,7 @@ def test_json_and_options(capsys: pytest.CaptureFixture[str]) -> None:
     (document,) = json.loads(capsys.readouterr().out)["models"]
     assert document["input_shape"] == [224, 224, 3]
     assert (document["parameters"], document["multiply_accumulates"]) == (4_253_864, 568_740_352)
-    assert document["options"] == {"alpha": 1.0}
+    assert document["options"] == {"alpha": 1.0, "downsample": "late"}
 
 
 def test_a_model_that_cannot_take_the_size_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
