@@ -12,7 +12,8 @@ thread, each file timed in turns with the float32 file of its format, so the rat
         [--mobilenet model.keras] [--out DIR]
     python benchmarks/quantization.py --smoke
 
-Without ``--mobilenet`` the MobileNet is trained first (about an hour on two cores). Exits with 1 if a
+Without ``--mobilenet`` the MobileNet is trained first (about an hour on two cores), unless all that
+needs it is left out (``--without-mobilenet``). Exits with 1 if a
 figure falls short; ``--smoke`` runs the same path on scikit-learn's digits and judges nothing.
 """
 
@@ -169,6 +170,8 @@ def cases(arguments: argparse.Namespace, work: Path) -> Iterator[Case]:
         yield lenet5(Setting(str(arguments.mnist), work))
     if arguments.resnet8:
         yield resnet8(setting, arguments.resnet8)
+    if arguments.without_mobilenet:
+        return
     model = arguments.mobilenet or trained_mobilenet(setting)
     found, checks = mobilenet(setting, model)
     yield found, checks
@@ -224,6 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     for name in ("mnist", "cifar10", "resnet8", "mobilenet", "out"):
         parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--without-mobilenet", action="store_true", help="leave out all that needs the MobileNet")
     parser.add_argument("--smoke", action="store_true", help="one epoch on digits; the figures are not judged")
     arguments = parser.parse_args()
     if not arguments.smoke and arguments.cifar10 is None:
