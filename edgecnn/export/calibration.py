@@ -15,7 +15,7 @@ from edgecnn.data import Dataset
 from edgecnn.errors import InputError
 from edgecnn.recipe import CalibrationRecord
 from edgecnn.spec import ModelSpec
-from edgecnn.vision.preprocess import Preprocessor, float_tensor_info
+from edgecnn.vision.preprocess import float_tensors
 
 #: Fewer calibration pictures than this give ranges that depend on the draw.
 FEW_CALIBRATION_SAMPLES = 100
@@ -49,8 +49,7 @@ class Calibration:
 
     def tensors(self, spec: ModelSpec) -> npt.NDArray[np.float32]:
         """Return float32 (N, ...) inputs of the float model, without the batch axis."""
-        preprocess = Preprocessor(spec.input, float_tensor_info(spec.input))
-        return np.concatenate([preprocess(picture).copy() for picture in self.pictures]).astype(np.float32)
+        return float_tensors(self.pictures, spec.input)
 
     def require_likeness(self, data: Dataset) -> None:
         """Refuse pictures that are not of the kind of ``data``: their ranges would not be its ranges.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -212,11 +212,10 @@ class _FormatExport:
     def _row(self, recipe: Recipe) -> Exported:
         planned = self._planned(recipe)
         candidates: tuple[Candidate, ...] = ()
-        if self._request.tune and recipe.name == RECIPES["int8"].name:
+        if self._request.tune and recipe.name == "int8":
             planned, candidates = self._tuned(planned)
         artifact = self._maker.make(planned)
-        first = self._judged(artifact, planned, self._judge.verdict)
-        found = first
+        found = first = Tried(artifact, Trial(planned, self._judge.verdict(artifact), len(self._request.data)))
         search: BudgetSearch | None = None
         if not first.passed and recipe.scheme != "float" and self._request.most_trials:
             search = self._search()
@@ -241,9 +240,6 @@ class _FormatExport:
         return replace(
             recipe, excluded_layers=excluded, calibration=self._request.record if recipe.needs_calibration else None
         )
-
-    def _judged(self, artifact: Artifact, recipe: Recipe, judge: Callable[[Artifact], Verdict]) -> Tried:
-        return Tried(artifact, Trial(recipe, judge(artifact), len(self._request.data)))
 
     def _search(self) -> BudgetSearch:
         methods = () if self._request.source.trained_ranges else self._request.methods

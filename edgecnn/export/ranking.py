@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
-
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
 from edgecnn.export.routes import Source
 from edgecnn.reporter import SILENT, Reporter
-from edgecnn.vision.preprocess import Preprocessor, float_tensor_info
+from edgecnn.vision.preprocess import float_tensors
 
 #: Pictures on which each layer's harm is measured: one step is a fifth of a point.
 _SAMPLES = 500
@@ -42,9 +40,8 @@ class Ranking:
         from edgecnn.models.loading import load_keras_model
 
         source, image = self._source, self._source.spec.input
-        chosen = self._data.subset(self._data.balanced_order(seed=0)[:_SAMPLES])
-        preprocess = Preprocessor(image, float_tensor_info(image))
-        x = np.concatenate([preprocess(picture).copy() for picture in chosen])
+        chosen = self._data.balanced(_SAMPLES, seed=0)
+        x = float_tensors(chosen, image)
         model = FakeQuantizedModel(load_keras_model(source.artifact, trust=source.trust), image.value_range)
         ranges = model.calibrate(x if source.calibration is None else source.calibration)
         return harm(model, x, chosen.classes, ranges, self._reporter)

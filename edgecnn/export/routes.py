@@ -156,7 +156,7 @@ class Maker:
         if recipe.needs_calibration and recipe.calibration is None and source.record is not None:
             recipe = recipe.calibrated(source.record)
         converted = Converted(recipe, self.float_path)
-        if recipe.scheme != "float" or recipe.name != FLOAT.name:
+        if recipe.name != FLOAT.name:
             job = ConversionJob(
                 self.float_path,
                 {recipe: path},

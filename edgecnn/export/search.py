@@ -8,7 +8,7 @@ it takes. Every trial is a real file, run by its engine. This module must not kn
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,9 @@ from edgecnn.verify import Verdict
 if TYPE_CHECKING:
     from converters import Layer
 
-#: Operators that hand on, or choose from, the values they read: what they read has their range.
-_HAND_ON = {
-    *("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE", "TRANSPOSE", "PAD", "SQUEEZE", "EXPAND_DIMS", "RELU", "RELU6"),
-    *("MaxPool", "AveragePool", "Reshape", "Transpose", "Pad", "Squeeze", "Unsqueeze", "Flatten", "Relu", "Clip"),
-}
+#: Layers that choose from, or bound, the values they read: what they read has their range. (Those that
+#: only move values are no layers: who reads them reads what they moved.)
+_HAND_ON = {"MAX_POOL_2D", "AVERAGE_POOL_2D", "RELU", "RELU6", "MaxPool", "AveragePool", "Relu", "Clip"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class BudgetSearch:
         ranking: names of Keras layers, the most harmful first; asked for only when it is needed.
         methods: calibration methods that may be chosen.
         most_trials: the search ends after so many, without a file.
-        trials: all that was tried, in order.
+        tried: all that was tried, in order.
     """
 
     layers: Sequence[Layer]
@@ -97,7 +95,7 @@ class BudgetSearch:
                 record = first.trial.recipe.calibration
                 if record is not None and method != record.method:
                     self._try(first.trial.recipe.excluded_layers, replace(record, method=method))
-        best = max(self.tried, key=lambda tried: (tried.passed, tried.worth))
+        best = self._best()
         if best.passed:
             return best
         record = best.trial.recipe.calibration
@@ -105,7 +103,7 @@ class BudgetSearch:
         return self._pruned(held, first.trial.recipe.excluded_layers, record) if held else self._best()
 
     def _best(self) -> Tried:
-        return max(self.tried, key=lambda tried: tried.worth)
+        return max(self.tried, key=lambda tried: (tried.passed, tried.worth))
 
     def _try(self, excluded: Sequence[str], record: CalibrationRecord | None) -> Tried | None:
         """Return one more trial; ``None`` where no more are allowed, or this is no quantized model any more."""
@@ -152,7 +150,7 @@ class BudgetSearch:
 
     def _pruned(self, held: Tried, always: Sequence[str], record: CalibrationRecord | None) -> Tried:
         """Return a file without those layers that were given back for nothing, from the back of the network."""
-        for name in self._prunable(held, always):
+        for name in [name for name in reversed(held.trial.recipe.excluded_layers) if name not in always]:
             fewer = [layer for layer in held.trial.recipe.excluded_layers if layer != name]
             tried = self._try(fewer, record)
             if tried is None:
@@ -160,9 +158,6 @@ class BudgetSearch:
             if tried.passed:
                 held = tried
         return held
-
-    def _prunable(self, held: Tried, always: Sequence[str]) -> Iterator[str]:
-        return (name for name in reversed(held.trial.recipe.excluded_layers) if name not in always)
 
 
 def _told(trial: Trial) -> str:

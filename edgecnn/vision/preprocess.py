@@ -8,6 +8,7 @@ numbers and no float is computed per pixel for integer inputs. This module must 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -178,3 +179,9 @@ class Preprocessor:
             np.copyto(target, self._table[0][fitted, np.arange(fitted.shape[2]) % self._table.shape[2]])
         else:
             np.copyto(target, np.reshape(cv2.LUT(fitted, self._table), fitted.shape))
+
+
+def float_tensors(pictures: Iterable[Picture], spec: InputSpec) -> npt.NDArray[np.float32]:
+    """Return the inputs of the float model for pictures: float32 (N, ...), without the batch axis."""
+    preprocess = Preprocessor(spec, float_tensor_info(spec))
+    return np.concatenate([preprocess(picture).copy() for picture in pictures]).astype(np.float32)
