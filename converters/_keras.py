@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from converters import INPUT_NAME, ConversionJob
@@ -12,8 +14,8 @@ from edgecnn.errors import InputError
 from edgecnn.models.loading import load_keras_model
 
 
-def one_picture_model(job: ConversionJob) -> tuple[Any, KerasNames]:
-    """Return the Keras model with its input shape fixed by the contract, and the names of its layers.
+def one_picture_function(job: ConversionJob) -> tuple[Any, KerasNames]:
+    """Return the model as a ``tensorflow.function``, its input shape fixed by the contract, and its layers' names.
 
     A free batch side would leave shape arithmetic in the graph, which engines do not fuse.
 
@@ -28,7 +30,18 @@ def one_picture_model(job: ConversionJob) -> tuple[Any, KerasNames]:
             f"export needs Keras on TensorFlow, it runs on {keras.backend.backend()!r}",
             "KERAS_BACKEND=tensorflow edgecnn export ...",
         )
-    model = load_keras_model(open_artifact(job.source), trust=job.trust)
+    artifact = open_artifact(job.source)
+    return _opened(artifact.path, artifact.sha256, job.spec.input.shape, job.trust)
+
+
+@lru_cache(maxsize=1)  # the formats of one export follow each other
+def _opened(path: Path, sha256: str, shape: tuple[int, ...], trust: bool) -> tuple[Any, KerasNames]:
+    """Return what :func:`one_picture_function` does; ``sha256`` tells a file that was written anew."""
+    import keras
+    import tensorflow
+
+    model = load_keras_model(open_artifact(path), trust=trust)
     names = mark(model)
-    picture = keras.Input(batch_shape=job.spec.input.shape, name=INPUT_NAME, dtype="float32")
-    return keras.Model(picture, model(picture, training=False)), names
+    picture = keras.Input(batch_shape=shape, name=INPUT_NAME, dtype="float32")
+    signature = [tensorflow.TensorSpec(shape, tensorflow.float32, name=INPUT_NAME)]
+    return tensorflow.function(keras.Model(picture, model(picture, training=False)), input_signature=signature), names

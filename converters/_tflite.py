@@ -145,6 +145,28 @@ class Graph:
         return bytes(result)
 
 
+def with_signature(content: bytes) -> bytes:
+    """Return a file with a signature: what TensorFlow's and Android's runners call its input and output by.
+
+    Its words are those that TensorFlow's converter takes from a SavedModel.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    graph, signature = model.subgraphs[0], schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs = [_named_edge(INPUT_NAME, graph.inputs[0], schema)]
+    signature.outputs = [_named_edge("output_0", graph.outputs[0], schema)]
+    model.signatureDefs = [signature]
+    return _packed(model, content)
+
+
+def _named_edge(name: str, tensor: int, schema: Any) -> Any:
+    edge = schema.TensorMapT()
+    edge.name, edge.tensorIndex = name, int(tensor)
+    return edge
+
+
 def with_uint8_edges(content: bytes) -> bytes:
     """Return an int8 file whose input and output are uint8: zero points 128 higher, scales the same.
 

@@ -70,7 +70,7 @@ class CalibrationRun:
             raise unknown("calibration method", method, ("minmax", *_METHODS))
         histograms = self._load("histograms", lambda: self._count(extremes))
         return {
-            name: _METHODS[method](histograms[name], *_with_zero(ends), zeros=int(ends[2]))
+            name: _METHODS[method](histograms[name][:BINS], *_with_zero(ends), zeros=int(histograms[name][BINS]))
             for name, ends in extremes.items()
         }
 
@@ -89,27 +89,27 @@ class CalibrationRun:
             yield from observe(sample)
 
     def _find_extremes(self) -> dict[str, _Array]:
-        """Smallest value, largest value and count of exact zeros of each tensor."""
+        """Smallest and largest value of each tensor."""
         found: dict[str, _Array] = {}
         for name, values in self._observed():
-            ends = found.setdefault(name, np.array([np.inf, -np.inf, 0.0]))
+            ends = found.setdefault(name, np.array([np.inf, -np.inf]))
             low, high = float(values.min()), float(values.max())
             if not np.isfinite(low) or not np.isfinite(high):
                 raise EngineError(
                     f"the float model computes {low if not np.isfinite(low) else high} in layer {name!r}",
                     "check how it is fed (--scale --mean --std), and the model's weights",
                 )
-            ends[0], ends[1] = min(ends[0], low), max(ends[1], high)
-            ends[2] += values.size - np.count_nonzero(values)
+            ends[:] = min(ends[0], low), max(ends[1], high)
         return found
 
     def _count(self, extremes: Mapping[str, _Array]) -> dict[str, _Array]:
-        """Histograms, without exact zeros, in BINS bins between the extremes widened to hold 0."""
-        found = {name: np.zeros(BINS) for name in extremes}
+        """Histograms in BINS bins between the extremes widened to hold 0; exact zeros are counted behind them."""
+        found = {name: np.zeros(BINS + 1) for name in extremes}
         for name, values in self._observed():
             low, high = _with_zero(extremes[name])
-            bins = _bins(values[values != 0], low, high)
-            found[name] += np.bincount(bins, minlength=BINS)
+            others = values[values != 0]
+            found[name][:BINS] += np.bincount(_bins(others, low, high), minlength=BINS)
+            found[name][BINS] += values.size - others.size
         return found
 
 

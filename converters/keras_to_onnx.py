@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from converters import INPUT_NAME, ConversionJob, Converted
-from converters._keras import one_picture_model
+from converters import ConversionJob, Converted
+from converters._keras import one_picture_function
 from converters._onnx import STANDARD, Graph, rename_edges
 from converters._work import working
 
@@ -24,13 +24,10 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
     ((recipe, path),) = job.targets.items()
     with working("the conversion to ONNX"):
         import onnx
-        import tensorflow
         import tf2onnx
 
-        keras_model, names = one_picture_model(job)
-        signature = [tensorflow.TensorSpec(job.spec.input.shape, tensorflow.float32, name=INPUT_NAME)]
-        function = tensorflow.function(keras_model, input_signature=signature)
-        model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+        function, names = one_picture_function(job)
+        model, _ = tf2onnx.convert.from_function(function, input_signature=function.input_signature, opset=OPSET)
         (output,) = model.graph.output
         rename_edges(model.graph, {output.name: "output"})  # instead of TensorFlow's Identity:0
         model = _folded(model, path)

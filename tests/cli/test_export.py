@@ -254,7 +254,7 @@ def test_a_recipe_that_cannot_be_made_costs_its_own_rows(
     script = (
         "import sys, tensorflow\n"
         "from edgecnn.cli.main import main\n"
-        "del tensorflow.lite.TFLiteConverter.from_keras_model\n"
+        "del tensorflow.lite.TFLiteConverter.from_concrete_functions\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     (tiny / "exported").mkdir()
