@@ -50,23 +50,23 @@ class Pipeline:
             )
         self.runtime = runtime
         self.spec = spec
-        self._output = runtime.outputs[0]
+        self.output = runtime.outputs[0]
         wanted = 1 if spec.head.kind == "binary" else spec.classes
-        if not self._output.shape or self._output.shape[-1] not in (-1, wanted):
+        if not self.output.shape or self.output.shape[-1] not in (-1, wanted):
             raise InputError(
-                f"the contract has {spec.classes} labels, the model's output has the shape {self._output.shape}",
+                f"the contract has {spec.classes} labels, the model's output has the shape {self.output.shape}",
                 "correct the labels",
             )
-        self._preprocess = Preprocessor(spec.input, runtime.inputs[0])
+        self.preprocessor = Preprocessor(spec.input, runtime.inputs[0])
 
     def predict(self, picture: Picture, *, count: int | None = None, color: str | None = None) -> Timed:
         """Return the ``count`` most probable classes of one picture (all when ``None``)."""
         start = time.perf_counter_ns()
-        tensor = self._preprocess(picture, color)
+        tensor = self.preprocessor(picture, color)
         fed = time.perf_counter_ns()
         raw = self.runtime.invoke([tensor])[0]
         invoked = time.perf_counter_ns()
-        predictions = classify(class_probabilities(raw, self.spec.head, self._output)[0], count)
+        predictions = classify(class_probabilities(raw, self.spec.head, self.output)[0], count)
         end = time.perf_counter_ns()
         return Timed(predictions, dict(zip(STAGES, (fed - start, invoked - fed, end - invoked), strict=True)))
 
@@ -79,9 +79,9 @@ class Pipeline:
         for start in reporter.progress(range(0, len(pictures), size), label or self.spec.name):
             tensors = [self.tensor(pictures[i]) for i in range(start, min(start + size, len(pictures)))]
             raw = self.runtime.invoke([tensors[0] if size == 1 else np.concatenate(tensors)])[0]
-            rows.append(class_probabilities(raw, self.spec.head, self._output))
+            rows.append(class_probabilities(raw, self.spec.head, self.output))
         return np.concatenate(rows)
 
     def tensor(self, picture: Picture) -> npt.NDArray[Any]:
         """Return a copy of the input tensor of one picture."""
-        return np.array(self._preprocess(picture))
+        return np.array(self.preprocessor(picture))

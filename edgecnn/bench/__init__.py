@@ -3,19 +3,32 @@
 Needs only the base install; engines are imported in the workers, by :mod:`edgecnn.runtimes`.
 """
 
-from edgecnn.bench.host import Host, HostState, read_host
-from edgecnn.bench.memory import Memory
-from edgecnn.bench.results import BenchmarkResult, Protocol, Report
+from edgecnn.bench.host import Host, read_host
+from edgecnn.bench.memory import Leak, Memory
+from edgecnn.bench.protocol import Protocol
+from edgecnn.bench.reference import Reference, read_reference
+from edgecnn.bench.report import Report, merged, read_report
+from edgecnn.bench.results import BenchmarkResult, Round
+from edgecnn.bench.state import HostState
 from edgecnn.bench.timing import Samples, measure
+from edgecnn.bench.verdict import Verdict, compare
 
 __all__ = [
     "BenchmarkResult",
     "Host",
     "HostState",
+    "Leak",
     "Memory",
     "Protocol",
+    "Reference",
     "Report",
+    "Round",
     "Samples",
+    "Verdict",
+    "compare",
     "measure",
+    "merged",
     "read_host",
+    "read_reference",
+    "read_report",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from edgecnn.bench.results import BenchmarkResult, Report
+from edgecnn.bench.report import Report
+from edgecnn.bench.results import BenchmarkResult
 from edgecnn.bench.tables import shared_prefix
 from edgecnn.files import write_bytes
 
@@ -66,8 +67,9 @@ def draw_chart(report: Report, path: Path) -> None:
 
 
 def _median_ms(row: BenchmarkResult) -> float:
-    return (row.invoke.percentile_ms(50) if row.invoke else None) or 0.0
+    return row.p50_ms or 0.0
 
 
 def _threads(report: Report) -> str:
-    return "1 thread" if report.protocol.threads == 1 else f"{report.protocol.threads} threads"
+    counts = report.protocol.threads
+    return "1 thread" if counts == (1,) else f"{' and '.join(map(str, counts))} threads"

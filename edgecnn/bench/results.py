@@ -1,67 +1,121 @@
-"""What a benchmark found, as plain validated data that keeps its raw samples.
+"""What a benchmark found of one file, as plain validated data that keeps its raw samples.
 
-This module must not know how anything is measured or shown.
+This module must not know how anything is measured, compared or shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from edgecnn.bench.host import Host, HostState
-from edgecnn.bench.memory import Memory
-from edgecnn.bench.timing import Samples
+from edgecnn.bench.intervals import ratio_interval
+from edgecnn.bench.memory import Leak, Memory
+from edgecnn.bench.state import HostState
+from edgecnn.bench.timing import PERCENTILES, Samples, Warmup, key_of
 from edgecnn.errors import InputError, unknown
 
-SCHEMA_VERSION = 1
 STATUSES = ("ok", "failed", "crashed", "timeout")
-#: Share by which medians of the SAME file differ from one process to the next (memory layout, clock,
-#: neighbours), which the interval inside one process cannot hold: Mytkowicz et al., "Producing Wrong
-#: Data Without Doing Anything Obviously Wrong!", ASPLOS 2009. On a shared virtual machine 95 % of the
-#: pairs of copies of one file stayed within 1.15 (benchmarks/results/process_noise.json), in a busier
-#: hour within 1.23.
-PROCESS_NOISE = 0.25
+#: Stages of one prediction at batch 1, in order, and all of them in one. ``preprocess`` fits size and
+#: colour; ``quantize`` writes the tensor's values (for float files: scales); ``invoke`` is the engine alone.
+STAGES = ("preprocess", "quantize", "invoke", "dequantize", "postprocess", "end_to_end")
+_READ_RESULTS = "read a results.json of edgecnn bench"
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """How everything in one report was measured.
+class Throughput:
+    """Pictures per second at a batch size: ``None`` where the engine takes one picture at a time."""
+
+    batch: int
+    samples: Samples
+
+    @property
+    def pictures_per_s(self) -> float:
+        return self.batch * 1000 / self.samples.median_ms
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one fresh process measured of one file.
 
     Args:
-        threads: that an engine may use.
-        runs, warmup: timed calls and calls before them.
-        max_seconds: of sampling per file; ends it before ``runs``.
-        timeout_s: for the whole worker process of one file, accuracy included.
-        limit: pictures for accuracy and agreement; all when ``None``.
-        trust: let Keras files run code of their own (Lambda layers). Never for files of others.
+        number: which round of the run, from 0; what has the same number ran within the same minute.
+        latency: samples by stage (:data:`STAGES`), batch 1.
+        warmup: what came before the samples of ``invoke``.
+        import_ms, load_ms, first_ms: importing the engine, opening the file, the first call.
+        memory: of the process.
+        throughput: at the protocol's batch; ``None`` where the engine takes one picture at a time.
+        state_before, state_after: of the host.
+        taints: what about the machine makes this round's figures doubtful, in plain sentences.
 
     Raises:
-        InputError: a value is impossible.
+        InputError: there are no samples of ``invoke``.
     """
 
-    threads: int = 1
-    runs: int = 1000
-    warmup: int = 10
-    max_seconds: float = 10.0
-    timeout_s: float = 300.0
-    limit: int | None = None
-    trust: bool = False
+    number: int
+    latency: Mapping[str, Samples]
+    warmup: Warmup
+    import_ms: float
+    load_ms: float
+    first_ms: float
+    memory: Memory
+    throughput: Throughput | None = None
+    state_before: HostState | None = None
+    state_after: HostState | None = None
+    taints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        least = {"threads": 1, "runs": 1, "warmup": 0}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise InputError(f"{name} must be {smallest} or more, not {getattr(self, name)}", f"leave --{name} out")
-        for name in ("max_seconds", "timeout_s"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name} must be a positive number, not {getattr(self, name)}", "leave it out")
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit must be 1 or more, not {self.limit}", "leave --limit out for all pictures")
+        if "invoke" not in self.latency:
+            raise InputError("a round has no samples of invoke", "measure again")
+        if self.number < 0:
+            raise InputError(f"a round cannot have the number {self.number}", "measure again")
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return everything, raw samples too."""
+        return {
+            "number": self.number,
+            "samples_ns": {stage: list(samples.nanoseconds) for stage, samples in self.latency.items()},
+            "warmup": asdict(self.warmup),
+            "import_ms": self.import_ms,
+            "load_ms": self.load_ms,
+            "first_ms": self.first_ms,
+            "memory": self.memory.to_dict(),
+            "throughput": None
+            if self.throughput is None
+            else {"batch": self.throughput.batch, "samples_ns": list(self.throughput.samples.nanoseconds)},
+            "state_before": asdict(self.state_before) if self.state_before else None,
+            "state_after": asdict(self.state_after) if self.state_after else None,
+            "taints": list(self.taints),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Round:
+        """Return the round of :meth:`to_dict`; a worker's answer is one too.
+
+        Raises:
+            EdgecnnError, KeyError, TypeError, ValueError, AttributeError: it is no such document.
+        """
+        throughput, states = document.get("throughput"), [document.get(name) for name in _STATES]
+        return cls(
+            number=int(document["number"]),
+            latency={str(stage): Samples(tuple(values)) for stage, values in document["samples_ns"].items()},
+            warmup=Warmup(**document["warmup"]),
+            import_ms=float(document["import_ms"]),
+            load_ms=float(document["load_ms"]),
+            first_ms=float(document["first_ms"]),
+            memory=Memory.from_dict(document["memory"]),
+            throughput=None
+            if throughput is None
+            else Throughput(int(throughput["batch"]), Samples(tuple(throughput["samples_ns"]))),
+            taints=tuple(map(str, document.get("taints", ()))),
+            **{name: state and HostState.from_dict(state) for name, state in zip(_STATES, states, strict=True)},
+        )
+
+
+_STATES = ("state_before", "state_after")
 
 
 @dataclass(frozen=True)
@@ -73,15 +127,15 @@ class BenchmarkResult:
         runtime, runtime_version, device, threads: what ran it; threads are ``None`` where the engine
             chooses them itself.
         status: ``ok``, ``failed`` (refused, with a message), ``crashed`` (by a signal), ``timeout``.
-            Where only the evaluation failed, times and memory are kept.
+            What was measured before is kept.
         reason: in one sentence; ``None`` only when ok.
-        import_ms, load_ms, first_ms: importing the engine, opening the file, the first call.
-        latency: samples by stage, batch 1; ``invoke`` is the engine alone.
+        rounds: what each process measured.
         accuracy: top-1, percent.
         agreement: with the reference, percent of pictures with the same top-1 class.
         max_drift: from the reference, largest absolute difference of a probability, 0..1.
+        leak: memory that many calls added, where it was checked.
+        profile: the costliest operators, where they were asked for, as plain data.
         warnings: what taints the figures, in plain sentences.
-        state_before, state_after: of the host, around the measurement; ``None`` where nothing ran.
     """
 
     path: str
@@ -93,26 +147,22 @@ class BenchmarkResult:
     recipe: str | None = None
     runtime_version: str | None = None
     device: str | None = None
-    import_ms: float | None = None
-    load_ms: float | None = None
-    first_ms: float | None = None
-    latency: Mapping[str, Samples] = field(default_factory=dict)
-    memory: Memory | None = None
+    rounds: tuple[Round, ...] = ()
     size_bytes: int | None = None
     accuracy: float | None = None
     agreement: float | None = None
     max_drift: float | None = None
-    warnings: tuple[str, ...] = ()
-    state_before: HostState | None = None
-    state_after: HostState | None = None
+    leak: Leak | None = None
+    profile: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise unknown("status", self.status, STATUSES)
         if (self.status == "ok") == bool(self.reason):
             raise InputError(f"a result with the status {self.status!r} cannot have the reason {self.reason!r}", "")
-        if self.status == "ok" and ("invoke" not in self.latency or self.memory is None):
-            raise InputError("a result that is ok has samples and memory", "measure again")
+        if self.status == "ok" and not self.rounds:
+            raise InputError("a result that is ok has at least one round", "measure again")
 
     @property
     def ok(self) -> bool:
@@ -122,25 +172,84 @@ class BenchmarkResult:
     def name(self) -> str:
         return Path(self.path).name
 
+    @cached_property
+    def trusted_rounds(self) -> tuple[Round, ...]:
+        """The rounds that nothing tainted; all of them where each was."""
+        return tuple(taken for taken in self.rounds if not taken.taints) or self.rounds
+
+    @cached_property
+    def latency(self) -> dict[str, Samples]:
+        """The samples of all trusted rounds, by stage."""
+        stages = dict.fromkeys(stage for taken in self.trusted_rounds for stage in taken.latency)
+        return {
+            stage: Samples(
+                tuple(
+                    ns
+                    for taken in self.trusted_rounds
+                    if stage in taken.latency
+                    for ns in taken.latency[stage].nanoseconds
+                )
+            )
+            for stage in stages
+        }
+
     @property
     def invoke(self) -> Samples | None:
         return self.latency.get("invoke")
 
+    @property
+    def p50_ms(self) -> float | None:
+        """The median of ``invoke``; ``None`` for too few samples."""
+        return self.invoke.percentile_ms(50) if self.invoke else None
+
+    def ci95_ms(self, stage: str = "invoke") -> tuple[float, float] | None:
+        """Return the 95 % interval of a stage's median.
+
+        From three rounds on it is that of the rounds' medians (Student's interval of their logarithms):
+        what differs from one process to the next is in it. With fewer it is the interval within the
+        samples alone, which is narrower than the truth.
+        """
+        medians = [taken.latency[stage].median_ms for taken in self.trusted_rounds if stage in taken.latency]
+        between = ratio_interval(medians) if medians and min(medians) > 0 else None
+        if between is not None:
+            return between.low, between.high
+        return self.latency[stage].ci95_ms() if stage in self.latency else None
+
+    @property
+    def memory(self) -> Memory | None:
+        """The memory of the round with the median peak: one process, so that its figures belong together."""
+        ordered = sorted((taken.memory for taken in self.trusted_rounds), key=lambda memory: memory.peak_rss_bytes)
+        return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+    @property
+    def pictures_per_s(self) -> float | None:
+        """The throughput: at the protocol's batch, or one picture after the other where the engine takes one."""
+        found = [taken.throughput.pictures_per_s for taken in self.trusted_rounds if taken.throughput]
+        return median(found) if found else 1000 / self.invoke.median_ms if self.invoke else None
+
+    def median_of(self, figure: Callable[[Round], float]) -> float | None:
+        """Return the median of a figure over the trusted rounds, such as ``lambda taken: taken.load_ms``."""
+        return median(map(figure, self.trusted_rounds)) if self.rounds else None
+
+    def _stage_dict(self, stage: str) -> dict[str, Any]:
+        document = self.latency[stage].to_dict(raw=False)
+        interval = self.ci95_ms(stage)
+        return {**document, "ci95_ms": None if interval is None else list(interval)}
+
     def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
-        """Return the row as plain data, with raw samples if ``raw``; stage ``invoke`` is always there."""
-        empty = {"p50_ms": None, "p90_ms": None, "p99_ms": None, "samples": 0, "ci95_ms": None}
-        latency = {stage: samples.to_dict(raw=raw) for stage, samples in self.latency.items()}
-        memory = self.memory.to_dict() if self.memory else {"peak_rss_bytes": None, "model_rss_bytes": None}
-        return {
+        """Return the row as plain data, with its rounds if ``raw``; stage ``invoke`` is always there."""
+        empty = {**{key_of(percent): None for percent in PERCENTILES}, "samples": 0, "ci95_ms": None}
+        memory = self.memory.to_dict() if self.memory else dict.fromkeys(item.name for item in fields(Memory))
+        document = {
             "path": self.path,
             "runtime": self.runtime,
             "runtime_version": self.runtime_version,
             "threads": self.threads,
             "status": self.status,
             "reason": self.reason,
-            "load_ms": self.load_ms,
-            "first_ms": self.first_ms,
-            "latency": {"invoke": empty, **latency},
+            "load_ms": self.median_of(lambda taken: taken.load_ms),
+            "first_ms": self.median_of(lambda taken: taken.first_ms),
+            "latency": {"invoke": empty, **{stage: self._stage_dict(stage) for stage in self.latency}},
             "memory": memory,
             "size_bytes": self.size_bytes,
             "accuracy": self.accuracy,
@@ -149,126 +258,30 @@ class BenchmarkResult:
             "format": self.format,
             "recipe": self.recipe,
             "device": self.device,
-            "import_ms": self.import_ms,
+            "import_ms": self.median_of(lambda taken: taken.import_ms),
             "max_drift": self.max_drift,
-            "state_before": asdict(self.state_before) if self.state_before else None,
-            "state_after": asdict(self.state_after) if self.state_after else None,
+            "pictures_per_s": self.pictures_per_s,
+            "leak": None if self.leak is None else self.leak.to_dict(),
+            "profile": self.profile,
+            "round_count": len(self.rounds),
+            "tainted_rounds": sum(bool(taken.taints) for taken in self.rounds),
         }
+        return {**document, "rounds": [taken.to_dict() for taken in self.rounds]} if raw else document
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> BenchmarkResult:
-        """Return the row of ``to_dict(raw=True)``.
+        """Return the row of ``to_dict(raw=True)``; everything that follows from the rounds is derived again.
 
         Raises:
-            InputError: a key is missing, or there are no raw samples.
+            InputError: a key is missing, a value is impossible, or there are no raw samples.
         """
+        if "rounds" not in document:
+            raise InputError("the document carries no raw samples", "read the results.json of edgecnn bench --out")
         try:
-            # Reports without states are of the same schema version: states came to it later.
-            known = {"state_before": None, "state_after": None, **document}
-            plain = {item.name: known[item.name] for item in fields(cls)}
-        except KeyError as error:
-            raise InputError(f"the result lacks {error}", "read a results.json of edgecnn bench") from error
-        stages = {stage: values for stage, values in plain["latency"].items() if values["samples"]}
-        plain["latency"] = {stage: Samples.from_dict(values) for stage, values in stages.items()}
-        memory = plain["memory"]
-        plain["memory"] = None if memory["peak_rss_bytes"] is None else Memory.from_dict(memory)
-        plain["warnings"] = tuple(plain["warnings"])
-        for name in ("state_before", "state_after"):
-            plain[name] = None if plain[name] is None else HostState.from_dict(plain[name])
-        return cls(**plain)
-
-
-@dataclass(frozen=True)
-class Report:
-    """All rows of one run, its host, and the float reference beside which they stand.
-
-    ``command`` is the words that asked for it, where a command line did.
-    """
-
-    host: Host
-    protocol: Protocol
-    reference: BenchmarkResult | None
-    results: tuple[BenchmarkResult, ...]
-    data: str | None
-    pictures: int | None
-    edgecnn_version: str
-    created: str
-    command: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> tuple[BenchmarkResult, ...]:
-        """The reference, if any, and every result below it."""
-        return self.results if self.reference is None else (self.reference, *self.results)
-
-    @property
-    def failed(self) -> tuple[BenchmarkResult, ...]:
-        return tuple(row for row in self.rows if not row.ok)
-
-    def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
-        """Return the document of ``bench --json``; with raw samples that of ``results.json``."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "host": self.host.to_dict(),
-            "reference": None if self.reference is None else self.reference.to_dict(raw=raw),
-            "results": [row.to_dict(raw=raw) for row in self.results],
-            "protocol": self.protocol.to_dict(),
-            "data": self.data,
-            "pictures": self.pictures,
-            "edgecnn_version": self.edgecnn_version,
-            "created": self.created,
-            "command": list(self.command),
-        }
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Report:
-        """Return the report of a ``results.json``.
-
-        Raises:
-            InputError: another schema version, a missing key, or no raw samples.
-        """
-        version = document.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"the report has schema version {version!r}, this edgecnn reads {SCHEMA_VERSION}",
-                "measure again, or use the edgecnn that wrote it",
-            )
-        try:
-            reference = document["reference"]
-            return cls(
-                host=Host.from_dict(document["host"]),
-                protocol=Protocol(**document["protocol"]),
-                reference=None if reference is None else BenchmarkResult.from_dict(reference),
-                results=tuple(BenchmarkResult.from_dict(row) for row in document["results"]),
-                data=document["data"],
-                pictures=document["pictures"],
-                edgecnn_version=document["edgecnn_version"],
-                created=document["created"],
-                command=tuple(document["command"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"the report is incomplete: {error}", "read a results.json of edgecnn bench") from error
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The medians of two measurements beside each other.
-
-    ``ratio`` is how many times the first one's median the second one's is. ``told_apart`` says
-    whether one of them may be called faster: their 95 % confidence intervals do not overlap, and
-    the medians differ by more than :data:`PROCESS_NOISE`.
-    """
-
-    ratio: float
-    told_apart: bool
-
-
-def compare(row: BenchmarkResult, other: BenchmarkResult | None) -> Comparison | None:
-    """Return how many times faster ``row`` is than ``other``; ``None`` where either tells no median."""
-    if other is None or row.invoke is None or other.invoke is None:
-        return None
-    own, others = row.invoke.percentile_ms(50), other.invoke.percentile_ms(50)
-    own_ci, other_ci = row.invoke.ci95_ms(), other.invoke.ci95_ms()
-    if own is None or others is None or own_ci is None or other_ci is None or own == 0:
-        return None
-    apart = own_ci[1] < other_ci[0] or other_ci[1] < own_ci[0]
-    return Comparison(others / own, apart and max(own, others) > min(own, others) * (1 + PROCESS_NOISE))
+            plain = {item.name: document[item.name] for item in fields(cls)}
+            plain["rounds"] = tuple(Round.from_dict(taken) for taken in plain["rounds"])
+            plain["leak"] = plain["leak"] and Leak.from_dict(plain["leak"])
+            plain["warnings"] = tuple(plain["warnings"])
+            return cls(**plain)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"the result is damaged: {type(error).__name__}: {error}", _READ_RESULTS) from error

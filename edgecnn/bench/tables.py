@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.bench.results import BenchmarkResult, Report, compare
+from edgecnn.bench.report import Report
+from edgecnn.bench.results import STAGES, BenchmarkResult
+from edgecnn.bench.timing import key_of
+from edgecnn.bench.verdict import Verdict, compare, compare_across, float_twins
 
 NOTHING = "-"
 _LONGEST_NAME = 26
@@ -45,28 +48,50 @@ def _median(row: BenchmarkResult, report: Report) -> str:
     """Return the median with the larger half of its 95 % interval in percent of it, or how the row ended."""
     if row.invoke is None:
         return row.status
-    median, interval = row.invoke.percentile_ms(50), row.invoke.ci95_ms()
+    median, interval = row.p50_ms, row.ci95_ms()
     if median is None or interval is None:
         return NOTHING
     half = max(interval[1] - median, median - interval[0])
     return f"{significant(median)} ±{half / median:.1%}" if median else significant(median)
 
 
-def _percentile(percent: int) -> Cell:
+def _percentile(percent: float) -> Cell:
     return lambda row, _: significant(row.invoke.percentile_ms(percent)) if row.invoke else NOTHING
 
 
+def _stage(name: str) -> Cell:
+    return lambda row, _: significant(row.latency[name].percentile_ms(50)) if name in row.latency else NOTHING
+
+
+def against_reference(row: BenchmarkResult, report: Report) -> Verdict | None:
+    """Return how many times as fast a row is as the reference, in the same rounds unless it ran elsewhere."""
+    if row is report.reference:
+        return None
+    return (compare_across if report.reference_host else compare)(row, report.reference)
+
+
 def _speed(row: BenchmarkResult, report: Report) -> str:
-    """Return ``3.1x``: so many times the reference's speed; ``~`` where the intervals overlap."""
+    """Return ``3.1x``: so many times the reference's speed; ``~`` where no difference is shown."""
     if row is report.reference:
         return "1x" if row.invoke else NOTHING
-    seen = compare(row, report.reference)
+    return _times(against_reference(row, report))
+
+
+def _times(seen: Verdict | None) -> str:
     if seen is None:
         return NOTHING
     if not seen.told_apart:
         return "~"
     decimals = 2 if seen.ratio < 1.05 else 1 if seen.ratio < 100 else 0
     return f"{seen.ratio:.{decimals}f}x"
+
+
+def _against_float(row: BenchmarkResult, report: Report) -> str:
+    """Return how many times as fast a quantized file is as its float32 twin."""
+    rows = report.results
+    place = next((place for place, other in enumerate(rows) if other is row), None)
+    twin = None if place is None else float_twins(rows).get(place)
+    return _times(compare(row, twin))
 
 
 def _accuracy(row: BenchmarkResult, report: Report) -> str:
@@ -82,18 +107,26 @@ def _percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
+#: Columns that are left out where no row has anything to say in them.
+_IF_TOLD = ("p99", "p99.9", "speed", "vs f32", "private", "top-1", "agree")
 COLUMNS = (
     Column("runtime", "", lambda row, _: row.runtime or NOTHING, text=True),
     Column("recipe", "", lambda row, _: row.recipe or NOTHING, wide=True, text=True),
     Column("size", "MB", lambda row, _: _mega(row.size_bytes)),
-    Column("load", "ms", lambda row, _: significant(row.load_ms)),
-    Column("first", "ms", lambda row, _: significant(row.first_ms)),
+    Column("thr", "", lambda row, _: NOTHING if row.threads is None else str(row.threads)),
+    Column("load", "ms", lambda row, _: significant(row.median_of(lambda taken: taken.load_ms))),
+    Column("first", "ms", lambda row, _: significant(row.median_of(lambda taken: taken.first_ms)), wide=True),
     Column("p50 ±95% CI", "ms", _median),
     Column("p90", "ms", _percentile(90)),
     Column("p99", "ms", _percentile(99)),
+    Column("p99.9", "ms", _percentile(99.9), wide=True),
+    Column("end to end", "ms", _stage("end_to_end"), wide=True),
+    Column("rate", "1/s", lambda row, _: significant(row.pictures_per_s), wide=True),
     Column("speed", "", _speed),
+    Column("vs f32", "", _against_float),
     Column("peak", "MB", lambda row, _: f"{row.memory.peak_rss_bytes / 1e6:.0f}" if row.memory else NOTHING),
     Column("model", "MB", lambda row, _: f"{row.memory.model_rss_bytes / 1e6:.1f}" if row.memory else NOTHING),
+    Column("private", "MB", lambda row, _: _mega(row.memory.private_bytes if row.memory else None), wide=True),
     Column("top-1", "%", _accuracy),
     Column("agree", "%", lambda row, _: _percent(row.agreement)),
     Column("status", "", lambda row, _: row.status, wide=True, text=True),
@@ -105,7 +138,9 @@ def _shown(report: Report, *, wide: bool) -> list[Column]:
     kept = []
     for column in COLUMNS:
         told = any(column.cell(row, report) != NOTHING for row in report.rows)
-        if (wide or not column.wide) and (told or column.title not in ("speed", "top-1", "agree")):
+        if column.title == "thr" and len({row.threads for row in report.results}) < 2 and not wide:
+            continue
+        if (wide or not column.wide) and (told or column.title not in _IF_TOLD):
             kept.append(column)
     return kept
 
@@ -169,22 +204,35 @@ def warning_lines(report: Report) -> list[str]:
     ]
 
 
+def verdict_lines(report: Report) -> list[str]:
+    """Return for each quantized file, in a sentence, whether it is faster than its float32 twin."""
+    lines = []
+    for place, twin in float_twins(report.results).items():
+        seen = compare(report.results[place], twin)
+        if seen is not None:
+            lines.append(seen.sentence(_who(report.results[place]), _who(twin)))
+    return lines
+
+
 def context_lines(report: Report) -> list[str]:
     """Return host, protocol and reference in words: what the figures are worth nothing without."""
     protocol = report.protocol
     load = report.host.state.load_average
-    threads = "1 thread" if protocol.threads == 1 else f"{protocol.threads} threads"
-    effort = f"up to {protocol.runs:,} runs or {protocol.max_seconds:g} s after a warm-up"
+    counts = " and ".join(map(str, protocol.threads))
+    threads = "1 thread" if protocol.threads == (1,) else f"{counts} threads"
+    effort = f"up to {protocol.runs:,} runs each, {protocol.max_seconds:g} s in all, after a warm-up"
+    rounds = "1 round" if protocol.rounds == 1 else f"{protocol.rounds} rounds"
     lines = [
         f"host: {report.host.describe()}" + (f", load average {load:.2f} before" if load is not None else ""),
-        f"each file in a fresh process, batch 1, {threads}, {effort}",
+        f"{rounds} of a fresh process per file, batch 1, {threads}, {effort}",
     ]
     if report.pictures is not None:
         lines.append(f"data: {report.data}, {report.pictures:,} pictures")
     if report.reference is not None and report.reference.invoke is not None:
-        row = report.reference
+        row, elsewhere = report.reference, report.reference_host
         threads = ", threads of its own choice" if row.threads is None else ""
-        lines.append(f"reference: {row.name} on {row.device}, {row.runtime_version}{threads}")
+        where = "" if elsewhere is None else f", measured before on {elsewhere.describe()}"
+        lines.append(f"reference: {row.name} on {row.device}, {row.runtime_version}{threads}{where}")
     return lines
 
 
@@ -200,7 +248,8 @@ def markdown(report: Report) -> str:
     for row in report.rows:
         name = f"{row.name} (reference)" if row is report.reference else row.name
         lines.append(_markdown_row([name, *(column.cell(row, report) for column in columns)]))
-    for title, found in (("Failed", failure_lines(report)), ("Warnings", warning_lines(report))):
+    sections = (("Verdicts", verdict_lines), ("Failed", failure_lines), ("Warnings", warning_lines))
+    for title, found in ((title, lines_of(report)) for title, lines_of in sections):
         if found:
             lines += ["", f"## {title}", "", *(f"- {line}" for line in found)]
     return "\n".join(lines) + "\n"
@@ -226,7 +275,7 @@ def csv_text(report: Report) -> str:
 def _flat(row: BenchmarkResult, report: Report) -> dict[str, object]:
     document = row.to_dict()
     invoke, memory = document["latency"]["invoke"], document["memory"]
-    seen = compare(row, report.reference) if row is not report.reference else None
+    seen = against_reference(row, report)
     low, high = invoke["ci95_ms"] or (None, None)
     plain = ("format", "recipe", "runtime", "runtime_version", "device", "threads", "status", "size_bytes")
     return {
@@ -234,11 +283,15 @@ def _flat(row: BenchmarkResult, report: Report) -> dict[str, object]:
         "is_reference": row is report.reference,
         **{key: document[key] for key in plain},
         **{key: document[key] for key in ("import_ms", "load_ms", "first_ms")},
-        **{key: invoke[key] for key in ("p50_ms", "p90_ms", "p99_ms", "samples")},
+        **{key: invoke[key] for key in (*map(key_of, (50, 90, 99, 99.9)), "samples")},
         "ci95_low_ms": low,
         "ci95_high_ms": high,
         "speed_ratio": seen.ratio if seen else None,
-        "told_apart": seen.told_apart if seen else None,
+        "speed_low": seen.low if seen else None,
+        "speed_high": seen.high if seen else None,
+        "verdict": seen.word if seen else None,
+        **{f"{stage}_p50_ms": document["latency"].get(stage, {}).get("p50_ms") for stage in STAGES[:2] + STAGES[3:]},
+        "pictures_per_s": document["pictures_per_s"],
         **memory,
         **{key: document[key] for key in ("accuracy", "agreement", "max_drift", "reason")},
         "warnings": "; ".join(row.warnings),
@@ -261,4 +314,7 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def _who(row: BenchmarkResult) -> str:
-    return f"{row.name} ({row.runtime})" if row.runtime else row.name
+    if not row.runtime:
+        return row.name
+    threads = f", {row.threads} threads" if (row.threads or 1) > 1 else ""
+    return f"{row.name} ({row.runtime}{threads})"

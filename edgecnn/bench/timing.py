@@ -19,16 +19,26 @@ from edgecnn.errors import InputError
 
 #: Samples that must lie beyond a percentile before it is told.
 BEYOND = 10
-PERCENTILES = (50, 90, 99)
+PERCENTILES = (50, 90, 99, 99.9)
+#: The warm-up is steady when a window of calls is no faster, by more than this share, than the best before it.
+STEADY = 0.02
+_WINDOW_CALLS, _WINDOW_NS = 5, 10_000_000
+#: How narrow the interval of the median is, is looked at after so many samples, and each time they have doubled.
+_FIRST_LOOK = 100
 
 
-def samples_needed(percent: int) -> int:
-    """Return how many samples a percentile needs: 20 for p50, 100 for p90, 1000 for p99.
+def samples_needed(percent: float) -> int:
+    """Return how many samples a percentile needs: 20 for p50, 100 for p90, 1000 for p99, 10,000 for p99.9.
 
     The tail beyond the percentile must hold :data:`BEYOND` samples: with fewer, the percentile is
     little more than the luck of single samples.
     """
-    return -(-BEYOND * 100 // (100 - percent))
+    return math.ceil(round(BEYOND * 100 / (100 - percent), 6))
+
+
+def key_of(percent: float) -> str:
+    """Return the name of a percentile in documents: ``p50_ms``, ``p99_9_ms``."""
+    return f"p{percent:g}_ms".replace(".", "_")
 
 
 def median_ranks(count: int) -> tuple[int, int] | None:
@@ -78,7 +88,7 @@ class Samples:
         """The median in milliseconds, of however few samples: for comparing, not for quoting."""
         return float(np.median(self._sorted)) / 1e6
 
-    def percentile_ms(self, percent: int) -> float | None:
+    def percentile_ms(self, percent: float) -> float | None:
         """Return a percentile in milliseconds; ``None`` with fewer than :func:`samples_needed` samples.
 
         Between two samples linearly interpolated, as ``numpy.percentile`` does (Hyndman and Fan,
@@ -102,7 +112,7 @@ class Samples:
     def to_dict(self, *, raw: bool) -> dict[str, Any]:
         """Return the statistics as plain data, with the raw nanoseconds if ``raw``."""
         interval = self.ci95_ms()
-        document: dict[str, Any] = {f"p{percent}_ms": self.percentile_ms(percent) for percent in PERCENTILES}
+        document: dict[str, Any] = {key_of(percent): self.percentile_ms(percent) for percent in PERCENTILES}
         document["samples"] = self.count
         document["ci95_ms"] = None if interval is None else list(interval)
         if raw:
@@ -122,6 +132,15 @@ class Samples:
         return cls(tuple(raw))
 
 
+@dataclass(frozen=True)
+class Warmup:
+    """The calls before the first sample: how many, how long, and whether they had stopped becoming faster."""
+
+    calls: int
+    nanoseconds: int
+    steady: bool
+
+
 def measure(
     call: Callable[[], object],
     *,
@@ -131,7 +150,7 @@ def measure(
     warmup_seconds: float = 0.2,
     clock: Callable[[], int] = time.perf_counter_ns,
 ) -> Samples:
-    """Warm up, then time single calls one by one; the warm-up is in no sample.
+    """Warm up for a fixed while, then sample: :func:`warm_up` and :func:`sample` in one.
 
     Args:
         call: what is timed; it must do the same work at every call.
@@ -140,43 +159,111 @@ def measure(
         max_seconds: sampling stops after it with fewer samples; at least one is taken.
         clock: in nanoseconds, monotonic.
 
-    The garbage collector rests while samples are taken and is put back as it was.
+    Raises:
+        InputError: a count or a duration is impossible.
+    """
+    least = min(warmup_seconds, max_seconds)
+    warm_up(call, calls=warmup, seconds=least, max_seconds=max_seconds, until_steady=False, clock=clock)
+    return sample(call, runs=runs, max_seconds=max_seconds, clock=clock)
+
+
+def warm_up(
+    call: Callable[[], object],
+    *,
+    calls: int,
+    seconds: float,
+    max_seconds: float,
+    until_steady: bool = True,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> Warmup:
+    """Call until caches, allocators and clocks have settled.
+
+    Args:
+        call: what will be timed.
+        calls, seconds: the least that is done of both.
+        max_seconds: the most that it may take, but one call.
+        until_steady: go on until the median of a window (5 calls and 10 ms at least) is not below the
+            best window before it by more than :data:`STEADY`.
+        clock: in nanoseconds, monotonic.
 
     Raises:
         InputError: a count or a duration is impossible.
     """
-    if runs < 1 or warmup < 0 or not max_seconds > 0 or not warmup_seconds >= 0:
+    if calls < 0 or not seconds >= 0 or not max_seconds > 0:
         raise InputError(
-            f"cannot measure {runs} runs after {warmup} warm-up calls in {max_seconds} s",
-            "runs and seconds must be positive, warm-up 0 or more",
+            f"cannot warm up for {calls} calls, {seconds} s, at most {max_seconds} s",
+            "warm-up must be 0 or more, seconds positive",
         )
-    budget_ns = round(max_seconds * 1e9)
-    _warm_up(call, warmup, min(round(warmup_seconds * 1e9), budget_ns), budget_ns, clock)
-    samples: list[int] = []
+    start = now = clock()
+    least_ns, most_ns = round(seconds * 1e9), round(max_seconds * 1e9)
+    done, best, steady, window = 0, math.inf, False, list[int]()
+    while True:
+        enough = done >= calls and now - start >= least_ns and (steady or not until_steady)
+        if enough or (done and now - start >= most_ns):
+            return Warmup(done, now - start, steady)
+        before, _, now = now, call(), clock()
+        done += 1
+        window.append(now - before)
+        if len(window) >= _WINDOW_CALLS and sum(window) >= _WINDOW_NS:
+            median = float(np.median(window))
+            steady = median >= best * (1 - STEADY)
+            best, window = min(best, median), []
+
+
+def sample(
+    call: Callable[[], object],
+    *,
+    runs: int,
+    max_seconds: float,
+    precision: float | None = None,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> Samples:
+    """Time single calls one by one.
+
+    The garbage collector rests while samples are taken and is put back as it was. It is not run before:
+    what waits to be collected costs a sample nothing, and beside TensorFlow one run takes 0.2 s.
+
+    Args:
+        call: what is timed; it must do the same work at every call.
+        runs: the most samples, from 1.
+        max_seconds: sampling stops after it with fewer samples; at least one is taken.
+        precision: sampling stops once half of the median's 95 % interval is this share of it, or less.
+        clock: in nanoseconds, monotonic.
+
+    Raises:
+        InputError: a count or a duration is impossible.
+    """
+    if runs < 1 or not max_seconds > 0 or (precision is not None and not precision > 0):
+        raise InputError(
+            f"cannot take {runs} samples in {max_seconds} s to a precision of {precision}",
+            "runs, seconds and precision must be positive",
+        )
+    taken: list[int] = []
+    next_look = _FIRST_LOOK
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
-        deadline = clock() + budget_ns
+        deadline = clock() + round(max_seconds * 1e9)
         for _ in range(runs):
             start = clock()
             call()
             end = clock()
-            samples.append(end - start)
+            taken.append(end - start)
             if end >= deadline:
                 break
+            if precision is not None and len(taken) == next_look:
+                if _half_width(taken) <= precision:
+                    break
+                next_look *= 2
     finally:
         if was_enabled:
             gc.enable()
-    return Samples(tuple(samples))
+    return Samples(tuple(taken))
 
 
-def _warm_up(call: Callable[[], object], calls: int, least_ns: int, most_ns: int, clock: Callable[[], int]) -> None:
-    start = clock()
-    done = 0
-    while True:
-        elapsed = clock() - start
-        if (done >= calls and elapsed >= least_ns) or (done and elapsed >= most_ns):
-            return
-        call()
-        done += 1
+def _half_width(taken: list[int]) -> float:
+    """Return half of the 95 % interval of the median as a share of the median."""
+    samples = Samples(tuple(taken))
+    interval = samples.ci95_ms()
+    assert interval is not None, "there are more than six samples"  # noqa: S101
+    return (interval[1] - interval[0]) / 2 / samples.median_ms if samples.median_ms else 0.0

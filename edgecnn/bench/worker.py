@@ -19,14 +19,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgecnn.bench.memory import Memory, peak_resident_bytes, resident_bytes
-from edgecnn.bench.timing import measure
+from edgecnn.bench.memory import Memory, check_leak, peak_resident_bytes, private_bytes, resident_bytes
+from edgecnn.bench.results import Round, Throughput
+from edgecnn.bench.timing import Samples, Warmup, measure, sample, warm_up
 from edgecnn.errors import EdgecnnError, InputError
 from edgecnn.spec import ModelSpec
 
 _PR_SET_PDEATHSIG = 1
-#: The stages around ``invoke`` are sampled shortly: they are the same for every engine.
-_STAGE_RUNS, _STAGE_SECONDS = 200, 1.0
+#: The stages around ``invoke`` are sampled shortly: most of them are the same for every engine.
+_STAGE_RUNS, _STAGE_SECONDS = 200, 0.3
+#: The warm-up before ``invoke``: at least, and at most (or as long as a round's sampling).
+_WARMUP_SECONDS, _MOST_WARMUP = 0.2, 2.0
 _GREY = 128
 
 
@@ -37,8 +40,10 @@ def main() -> None:
     response: dict[str, Any] = {}
     try:
         pipeline, response = timed_file(request)
-        if request["data"] is not None:
-            # Accuracy may take minutes on a slow board: whatever happens to it, this is kept.
+        # What follows may take minutes on a slow board: whatever happens to it, this is kept.
+        _answer(request, response)
+        response = {**response, **_extras(pipeline, request)}
+        if request["data"] is not None and request["evaluate"]:
             _answer(request, response)
             response = {**response, **_evaluate(pipeline, request)}
         response["evaluated"] = True
@@ -59,11 +64,13 @@ def timed_file(request: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Return the opened pipeline of one model file and its figures, not yet ``evaluated``, as plain data.
 
     The order is the protocol: engine imported, memory noted, file opened, first call, warm-up and
-    timed calls, memory noted again, and only then is the evaluation data read.
+    timed calls, memory noted again, then the stages around the engine; what else was asked for (leak
+    check, profile, evaluation) comes after all timed calls.
 
     Args:
-        request: ``path``, ``runtime``, ``threads``, ``runs``, ``warmup``, ``max_seconds``, ``trust``,
-            ``told`` (a partial contract, as of ``ModelSpec.to_dict``); and, or ``None``:
+        request: ``path``, ``runtime``, ``threads``, ``round`` (its number), ``runs``, ``warmup``,
+            ``max_seconds``, ``precision``, ``batch``, ``trust``, ``told`` (a partial contract, as of
+            ``ModelSpec.to_dict``), ``leak_invokes``, ``profile``, ``evaluate``; and, or ``None``:
             ``class_names`` and ``class_count`` (of the data), ``reference_classes`` (how many the
             reference has), ``picture_path`` (an .npy of one uint8 picture), ``data``, ``limit``,
             ``reference_path`` (an .npy of float32 (N, C) to compare with), ``probabilities_path``
@@ -93,28 +100,76 @@ def timed_file(request: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     feeding = time.perf_counter_ns()
     runtime.invoke([tensor])
     answered = time.perf_counter_ns()
-    invoke = measure(
-        lambda: runtime.invoke([tensor]),
-        warmup=request["warmup"],
-        runs=request["runs"],
-        max_seconds=request["max_seconds"],
+    warmup, invoke = _timed(lambda: runtime.invoke([tensor]), request)
+    memory = _memory(runtime, bare_bytes)
+    taken = Round(
+        number=request["round"],
+        latency={"invoke": invoke, **_other_stages(pipeline, picture, tensor, request)},
+        warmup=warmup,
+        import_ms=(imported - start) / 1e6,
+        load_ms=(opened - opening) / 1e6,
+        first_ms=(answered - feeding) / 1e6,
+        memory=memory,
+        throughput=_throughput(runtime, tensor, request),
     )
-    memory = Memory(peak_resident_bytes(), max(0, resident_bytes() - bare_bytes))
-    latency = {"invoke": invoke.nanoseconds, **_other_stages(pipeline, picture, tensor, request)}
     return pipeline, {
         "labels": list(pipeline.spec.labels),
         "runtime_version": runtime.version,
         "device": runtime.device,
-        "import_ms": (imported - start) / 1e6,
-        "load_ms": (opened - opening) / 1e6,
-        "first_ms": (answered - feeding) / 1e6,
-        "samples_ns": latency,
-        "memory": memory.to_dict(),
-        "accuracy": None,
-        "agreement": None,
-        "max_drift": None,
+        "round": taken.to_dict(),
+        **dict.fromkeys(("accuracy", "agreement", "max_drift", "leak", "profile")),
         "evaluated": False,
     }
+
+
+def _timed(call: Callable[[], object], request: Mapping[str, Any]) -> tuple[Warmup, Samples]:
+    seconds = request["max_seconds"]
+    warmup = warm_up(
+        call, calls=request["warmup"], seconds=min(_WARMUP_SECONDS, seconds), max_seconds=max(_MOST_WARMUP, seconds)
+    )
+    return warmup, sample(call, runs=request["runs"], max_seconds=seconds, precision=request["precision"])
+
+
+def _memory(runtime: Any, bare_bytes: int) -> Memory:
+    def told(name: str) -> int | None:
+        tell = getattr(runtime, name, None)  # not every engine can
+        return None if tell is None else tell()
+
+    steady = resident_bytes()
+    return Memory(
+        peak_resident_bytes(),
+        max(0, steady - bare_bytes),
+        steady,
+        private_bytes(),
+        told("tensor_bytes"),
+        told("device_peak_bytes"),
+    )
+
+
+def _throughput(runtime: Any, tensor: Any, request: Mapping[str, Any]) -> Throughput | None:
+    """Return what many pictures in one call cost, where the engine takes any number."""
+    import numpy as np
+
+    batch = request["batch"]
+    if runtime.batch is not None or batch == 1:
+        return None
+    pictures = np.repeat(tensor, batch, axis=0)
+    samples = measure(
+        lambda: runtime.invoke([pictures]),
+        warmup=2,
+        runs=_STAGE_RUNS,
+        max_seconds=min(_STAGE_SECONDS, request["max_seconds"]),
+        warmup_seconds=0,
+    )
+    return Throughput(batch, samples)
+
+
+def _extras(pipeline: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what comes after all timed calls: the leak check."""
+    if not request["leak_invokes"]:
+        return {}
+    tensor = pipeline.tensor(_one_picture(pipeline.spec, request["picture_path"]))
+    return {"leak": check_leak(lambda: pipeline.runtime.invoke([tensor]), request["leak_invokes"]).to_dict()}
 
 
 def _settled_spec(artifact: Any, runtime: Any, request: Mapping[str, Any]) -> ModelSpec:
@@ -158,18 +213,23 @@ def _one_picture(spec: ModelSpec, path: str | None) -> Any:
     return np.load(path, allow_pickle=False)
 
 
-def _other_stages(pipeline: Any, picture: Any, tensor: Any, request: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return samples of what surrounds ``invoke``; ``preprocess`` includes a copy of the tensor."""
-    from edgecnn.vision.classify import class_probabilities, classify
+def _other_stages(pipeline: Any, picture: Any, tensor: Any, request: Mapping[str, Any]) -> dict[str, Samples]:
+    """Return samples of what surrounds ``invoke``, each stage by itself, and of all of it in one."""
+    from edgecnn.vision.classify import classify, dequantized, probabilities_of
 
-    raw, head, output = pipeline.runtime.invoke([tensor])[0], pipeline.spec.head, pipeline.runtime.outputs[0]
+    raw, head, output = pipeline.runtime.invoke([tensor])[0].copy(), pipeline.spec.head, pipeline.output
+    preprocessor = pipeline.preprocessor
+    fitted, scores = preprocessor.fitted(picture), dequantized(raw, output)
     stages: dict[str, Callable[[], object]] = {
-        "preprocess": lambda: pipeline.tensor(picture),
-        "postprocess": lambda: classify(class_probabilities(raw, head, output)[0]),
+        "preprocess": lambda: preprocessor.fitted(picture),
+        "quantize": lambda: preprocessor.written(fitted),
+        "dequantize": lambda: dequantized(raw, output),
+        "postprocess": lambda: classify(probabilities_of(scores, head)[0]),
+        "end_to_end": lambda: pipeline.predict(picture),
     }
     runs, seconds = min(_STAGE_RUNS, request["runs"]), min(_STAGE_SECONDS, request["max_seconds"])
     return {
-        name: measure(call, warmup=10, runs=runs, max_seconds=seconds, warmup_seconds=0).nanoseconds
+        name: measure(call, warmup=10, runs=runs, max_seconds=seconds, warmup_seconds=0)
         for name, call in stages.items()
     }
 

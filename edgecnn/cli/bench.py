@@ -9,16 +9,20 @@ from pathlib import Path
 
 from edgecnn.cli.console import Console
 from edgecnn.cli.contract import add_contract_options, told_contract
+from edgecnn.cli.protocol import add_protocol_options, told_protocol
 
 EPILOG = """\
-Every file runs in a process of its own: one that crashes or hangs costs its own row. A percentile
-is told only where 10 samples lie beyond it. "~" stands where neither of two medians can be called
-faster: their 95 % confidence intervals overlap, or they differ by less than 25 %, as two processes
-of one file do. Ctrl-C writes what is finished, where --out is given. Exits with 4 if any row failed.
+Every file runs in rounds, each time in a process of its own and in turns with all the others, so that
+what the machine does beside falls on all of them; a file that crashes or hangs costs its own row. "~"
+stands where no difference is shown: the 95 % interval of the ratio, over the rounds, holds 1 or comes
+within 2 % of it. A percentile is told only where 10 samples lie beyond it. Rounds during which the
+machine was busy, hot or throttled are flagged and left out. Ctrl-C writes what is finished, where
+--out is given. Exits with 4 if any row failed.
 
 examples:
   edgecnn bench out/ --reference model.keras --data cifar10
-  edgecnn bench model.tflite --threads 4 --runs 2000
+  edgecnn bench out/ --reference reference.json --data cifar10
+  edgecnn bench model.tflite --threads 1,2,4 --leak-check
   edgecnn bench out/ --reference model.keras --data test.npz --runtime all --out report/
 """
 
@@ -26,20 +30,25 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``bench``."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="a model file, or a folder of them")
-    parser.add_argument("--reference", metavar="MODEL", help="the float model that everything is compared with")
+    parser.add_argument(
+        "--reference",
+        metavar="MODEL",
+        help="the float model, or the reference.json made of it, that everything is compared with",
+    )
     parser.add_argument("--data", help="pictures for accuracy and agreement: a name, an .npz or a folder")
-    parser.add_argument("--limit", type=int, metavar="N", help="use N pictures (default: all)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of the engine (default: 1)")
-    parser.add_argument("--runs", type=int, default=1000, metavar="N", help="timed calls per file (default: 1000)")
     parser.add_argument(
-        "--warmup", type=int, default=10, metavar="N", help="calls before, 0.2 s at least (default: 10)"
+        "--threads", default="1", metavar="N,...", help="threads of the engine; each count is a row (default: 1)"
     )
     parser.add_argument(
-        "--max-seconds", type=float, default=10.0, metavar="S", help="of timed calls per file, at most (default: 10)"
+        "--leak-check",
+        type=int,
+        nargs="?",
+        const=20_000,
+        default=0,
+        metavar="N",
+        help="find out whether N calls (20000) add to the memory",
     )
-    parser.add_argument(
-        "--timeout", type=float, default=300.0, metavar="S", help="for one file, accuracy included (default: 300)"
-    )
+    add_protocol_options(parser)
     parser.add_argument(
         "--runtime",
         nargs="+",
@@ -48,27 +57,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="engines; 'all' for every one that opens the file (default: the format's own)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write results.json, results.md and results.csv there")
-    parser.add_argument(
-        "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
-    )
     add_contract_options(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
-    from edgecnn.bench import Protocol, Report, tables
+    from edgecnn.bench import Report, tables
     from edgecnn.bench.runner import benchmark
     from edgecnn.files import ensure_folder
 
-    protocol = Protocol(
-        threads=args.threads,
-        runs=args.runs,
-        warmup=args.warmup,
-        max_seconds=args.max_seconds,
-        timeout_s=args.timeout,
-        limit=args.limit,
-        trust=args.trust,
-    )
+    protocol = told_protocol(args)
     if args.out:
         ensure_folder(args.out)
 
@@ -90,14 +88,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     for line in (*tables.context_lines(report), "", *tables.text_table(report)):
         console.say(line)
-    if report.failed:
-        console.say()
+    console.say()
     for line in tables.failure_lines(report):
+        console.say(line)
+    for line in tables.verdict_lines(report):
         console.say(line)
     for line in tables.warning_lines(report):
         console.warn(line)
     console.document(write(report).to_dict())
-    medians = {row.path: row.invoke.percentile_ms(50) for row in report.results if row.ok and row.invoke}
+    medians = {row.path: row.p50_ms for row in report.results if row.ok}
     told = {path: median for path, median in medians.items() if median is not None}
     if told:
         console.next_command(f"edgecnn predict {shlex.quote(min(told, key=told.__getitem__))} IMAGE")

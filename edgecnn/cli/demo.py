@@ -52,7 +52,7 @@ class _Tour:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train, export, benchmark, classify, report."""
     from edgecnn.bench.chart import draw_chart
-    from edgecnn.bench.results import Report
+    from edgecnn.bench.report import Report
 
     start = time.monotonic()
     out = Path(arguments.out)

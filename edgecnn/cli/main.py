@@ -29,6 +29,7 @@ VERBS = {
     "train": "train a model and write its contract into model.keras",
     "export": "turn a Keras model into verified .tflite and .onnx files",
     "debug": "show where a quantized file went wrong, layer by layer, and the likely cause",
+    "reference": "keep the float model's answers and figures for machines where it cannot run",
     "bench": "measure latency, memory and accuracy of files beside the float reference",
     "predict": "classify pictures with one model file",
     "info": "show what a model file says about itself",

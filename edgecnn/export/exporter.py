@@ -17,7 +17,6 @@ from typing import Any
 
 from edgecnn import __version__
 from edgecnn.artifact import Artifact, open_artifact
-from edgecnn.bench.results import PROCESS_NOISE
 from edgecnn.data import Dataset
 from edgecnn.errors import EngineError, InputError
 from edgecnn.export.calibration import Calibration
@@ -26,7 +25,7 @@ from edgecnn.export.manifest import Candidate, Exported, Manifest, Trial
 from edgecnn.export.ranking import Ranking
 from edgecnn.export.routes import FLOAT, Maker, Source, require_converters
 from edgecnn.export.search import BudgetSearch, Tried
-from edgecnn.export.speed import inference_p50_ms, prediction_p50_ms
+from edgecnn.export.speed import CLEARLY_SLOWER, inference_p50_ms, prediction_p50_ms
 from edgecnn.files import ensure_folder, move
 from edgecnn.recipe import FORMATS, METHODS, RECIPES, TRAINED, UNSUPPORTED, CalibrationRecord, Recipe
 from edgecnn.reporter import SILENT, Reporter
@@ -284,7 +283,7 @@ class _FormatExport:
             timed = [artifact] if recipe == FLOAT else [artifact, self._float]
             p50_ms, *others = inference_p50_ms(timed, self._request.data.pictures[0])
             ratio = others[0] / p50_ms if others else 1.0
-            if ratio < 1 / (1 + PROCESS_NOISE):
+            if ratio < 1 / (1 + CLEARLY_SLOWER):
                 notes.append(f"{1 / ratio:.1f} times slower than float32 on this machine")
         if recipe.excluded_layers:
             notes.append(f"{len(recipe.excluded_layers)} of {len(self._maker.layers)} layers in float32")

@@ -16,6 +16,9 @@ from edgecnn.runtimes import open_runtime
 
 #: Each file has so many turns: what the machine does beside falls on all of them.
 _TURNS = 3
+#: Share by which a file must be slower to be called so: turns in one process cancel what the machine does,
+#: but not how its memory happens to lie.
+CLEARLY_SLOWER = 0.25
 _RUNS_PER_TURN = 30
 _SECONDS_PER_TURN = 0.025
 _WARMUP_SECONDS = 0.005

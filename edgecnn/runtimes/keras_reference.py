@@ -36,6 +36,27 @@ def _torch_device() -> tuple[str, str]:
     return f"GPU {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "CPU", torch.__version__
 
 
+def _tensorflow_peak() -> int | None:
+    import tensorflow
+
+    gpus = tensorflow.config.list_logical_devices("GPU")
+    return int(tensorflow.config.experimental.get_memory_info(gpus[0].name)["peak"]) if gpus else None
+
+
+def _jax_peak() -> int | None:
+    import jax
+
+    told = jax.devices()[0].memory_stats() or {}  # the CPU tells nothing
+    return int(told["peak_bytes_in_use"]) if "peak_bytes_in_use" in told else None
+
+
+def _torch_peak() -> int | None:
+    import torch
+
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
+
+
+_PEAKS: dict[str, Callable[[], int | None]] = {"tensorflow": _tensorflow_peak, "jax": _jax_peak, "torch": _torch_peak}
 _DEVICES: dict[str, Callable[[], tuple[str, str]]] = {
     "tensorflow": _tensorflow_device,
     "jax": _jax_device,
@@ -72,6 +93,7 @@ class KerasReference:
             raise InputError(f"Keras runs on {backend!r}", f"set KERAS_BACKEND to {', '.join(_DEVICES)}")
         where, version = _DEVICES[backend]()
         self.device = f"{where} ({backend} {version})"
+        self._backend = backend
         (input_tensor,), (output_tensor,) = self._model.inputs, self._model.outputs
         self.inputs = (TensorInfo("input", _free_shape(input_tensor.shape), "float32"),)
         self.outputs = (TensorInfo("output", _free_shape(output_tensor.shape), "float32"),)
@@ -84,6 +106,10 @@ class KerasReference:
             raise EngineError(
                 f"Keras failed: {type(error).__name__}: {first_line}", "check the model with Keras itself"
             ) from error
+
+    def device_peak_bytes(self) -> int | None:
+        """Return the most that was taken of the GPU's memory in this process; ``None`` without a GPU."""
+        return _PEAKS[self._backend]()
 
 
 def _free_shape(shape: Sequence[int | None]) -> tuple[int, ...]:

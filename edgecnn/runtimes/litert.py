@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from edgecnn.artifact import Artifact
@@ -71,6 +72,12 @@ class LiteRT:
             raise EngineError(
                 f"LiteRT failed: {error}", "the tensor or the file does not fit: see edgecnn info FILE"
             ) from error
+
+    def tensor_bytes(self) -> int:
+        """Return the bytes of all tensors that the operators make, as if none shared its place with another."""
+        made = {int(index) for operator in self._interpreter._get_ops_details() for index in operator["outputs"]}
+        details = (detail for detail in self._interpreter.get_tensor_details() if detail["index"] in made)
+        return sum(int(np.prod(detail["shape"])) * np.dtype(detail["dtype"]).itemsize for detail in details)
 
 
 def open_model(artifact: Artifact, *, threads: int, trust: bool) -> LiteRT:

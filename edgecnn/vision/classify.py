@@ -23,7 +23,16 @@ def class_probabilities(raw: npt.NDArray[Any], head: Head, tensor: TensorInfo) -
         EngineError: the output is not finite: the file is broken.
         InputError: the output does not have the shape that the head says.
     """
-    scores = tensor.quant.dequantize(raw) if tensor.quant is not None else raw.astype(np.float32)
+    return probabilities_of(dequantized(raw, tensor), head)
+
+
+def dequantized(raw: npt.NDArray[Any], tensor: TensorInfo) -> npt.NDArray[np.float32]:
+    """Return the raw output as float32."""
+    return tensor.quant.dequantize(raw) if tensor.quant is not None else raw.astype(np.float32)
+
+
+def probabilities_of(scores: npt.NDArray[np.float32], head: Head) -> npt.NDArray[np.float32]:
+    """Return float32 (N, C) probabilities from scores as the head has them; see :func:`class_probabilities`."""
     scores = scores.reshape(len(scores), -1)
     if not np.isfinite(scores).all():
         raise EngineError("the model's output holds NaN or infinity", "the file is broken: export it again")

@@ -113,7 +113,11 @@ class Preprocessor:
         self._table = np.ascontiguousarray(table[:, :1] if shared else table).reshape(1, 256, -1)
 
     def __call__(self, picture: Picture, color: str | None = None) -> npt.NDArray[Any]:
-        """Return the tensor of one picture: the same buffer at every call, so copy it to keep it.
+        """Return the tensor of one picture: :meth:`fitted`, then :meth:`written`."""
+        return self.written(self.fitted(picture, color))
+
+    def fitted(self, picture: Picture, color: str | None = None) -> Picture:
+        """Return a picture in the model's size and colours, still uint8.
 
         Args:
             picture: uint8, (height, width) or (height, width, 3), any size from 1x1.
@@ -138,8 +142,7 @@ class Preprocessor:
         fitted = self._fit(picture)
         if source != self.spec.color:
             fitted = np.asarray(cv2.cvtColor(fitted, _COLOR_CONVERSION[source, self.spec.color]), np.uint8)
-        self._write_values(fitted.reshape(self.spec.height, self.spec.width, self.spec.channels))
-        return self.tensor
+        return fitted.reshape(self.spec.height, self.spec.width, self.spec.channels)
 
     def _fit(self, picture: Picture) -> Picture:
         height, width = picture.shape[:2]
@@ -167,7 +170,8 @@ class Preprocessor:
         interpolation = _INTERPOLATION[self.spec.interpolation]
         return np.asarray(cv2.resize(picture, (width, height), interpolation=interpolation), np.uint8)
 
-    def _write_values(self, fitted: Picture) -> None:
+    def written(self, fitted: Picture) -> npt.NDArray[Any]:
+        """Return the tensor of a fitted picture: the same buffer at every call, so copy it to keep it."""
         nhwc = self.spec.layout == "nhwc"
         # The view of the tensor that has the axes of a picture.
         target = self.tensor[0] if nhwc else self.tensor[0].transpose(1, 2, 0)
@@ -179,6 +183,7 @@ class Preprocessor:
             np.copyto(target, self._table[0][fitted, np.arange(fitted.shape[2]) % self._table.shape[2]])
         else:
             np.copyto(target, np.reshape(cv2.LUT(fitted, self._table), fitted.shape))
+        return self.tensor
 
 
 def float_tensors(pictures: Iterable[Picture], spec: InputSpec) -> npt.NDArray[np.float32]:
