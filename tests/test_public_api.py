@@ -9,7 +9,7 @@ PUBLIC = {
     "Artifact", "Classifications", "Dataset", "EdgecnnError", "Head", "InputSpec", "ModelSpec", "Pipeline",
     "QuantParams", "RECIPES", "Recipe", "TensorInfo", "load_data", "open_artifact", "open_runtime", "read_picture",
 }  # fmt: skip
-VERB_NAMES = ["demo", "models", "train", "export", "debug", "bench", "predict", "info", "doctor"]
+VERB_NAMES = ["demo", "models", "train", "export", "debug", "reference", "bench", "predict", "info", "doctor"]
 
 
 def test_public_names() -> None:

@@ -27,10 +27,13 @@ class Interval:
 def t95(freedom: int) -> float:
     """Return the factor of the standard error for a two-sided interval of 95 %.
 
-    Beyond the table by the first terms of its expansion in 1 / freedom (Abramowitz and Stegun,
+    Beyond the table by the first two terms of its expansion in 1 / freedom (Abramowitz and Stegun,
     "Handbook of Mathematical Functions", 26.7.5), which there is right to 0.001.
     """
-    return _T95[freedom - 1] if freedom <= len(_T95) else _Z95 + (_Z95**3 + _Z95) / (4 * freedom)
+    if freedom <= len(_T95):
+        return _T95[freedom - 1]
+    z = _Z95
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
 
 
 def mean_interval(values: Sequence[float]) -> Interval | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from edgecnn.bench.memory import LEAK_BLOCKS
 from edgecnn.errors import InputError
 
 #: Below it there is no interval between processes: see :func:`edgecnn.bench.intervals.mean_interval`.
@@ -59,6 +60,8 @@ class Protocol:
                 raise InputError(
                     f"{name} must be {smallest} or more, not {getattr(self, name)}", f"leave --{option} out"
                 )
+        if 0 < self.leak_invokes < LEAK_BLOCKS:
+            raise InputError(f"a leak check needs {LEAK_BLOCKS} calls or more, not {self.leak_invokes}", "20000")
         for name in ("max_seconds", "timeout_s", "precision"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must be a positive number, not {getattr(self, name)}", "leave it out")

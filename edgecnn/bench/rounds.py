@@ -277,8 +277,8 @@ class Run:
         found = start_warnings(self._host, result.threads or 1)
         tainted = [taken for taken in result.rounds if taken.taints]
         for text in dict.fromkeys(text for taken in tainted for text in taken.taints):
-            kept = "and was left out" if len(tainted) < len(result.rounds) else "as was every other"
-            found.append(f"{_rounds(sum(text in taken.taints for taken in tainted))} tainted, {kept}: {text}")
+            kept = " and left out" if len(tainted) < len(result.rounds) else ", as all others are: nothing was left out"
+            found.append(f"{_rounds(sum(text in taken.taints for taken in tainted))} tainted{kept}: {text}")
         if result.invoke is not None:
             count = result.invoke.count
             short = [percent for percent in PERCENTILES[:-1] if count < samples_needed(percent)]

@@ -38,6 +38,7 @@ class Misbehaving:
         self._does, _, when = artifact.path.stem.partition("_")
         self._in_evaluation = when == "evaluated"
         self._timed: bytes | None = None
+        self._kept: list[bytearray] = []
         if not artifact.path.exists():
             raise EngineError("no such file", "none")
         if self._does == "big":
@@ -64,6 +65,9 @@ class Misbehaving:
     def _exits(self) -> None:
         print("out of \x1b[31mluck\n", file=sys.stderr, flush=True)
         os._exit(7)
+
+    def _leaks(self) -> None:
+        self._kept.append(bytearray(1024))
 
     def _raises(self) -> None:
         raise ZeroDivisionError("a bug in the engine")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edgecnn.bench.timing import Samples, measure, median_ranks, samples_needed
+from edgecnn.bench.timing import Samples, measure, median_ranks, sample, samples_needed, warm_up
 from edgecnn.errors import InputError
 
 Loop = Callable[..., Samples]
@@ -80,6 +80,52 @@ def test_one_sample_is_taken_however_slow_the_call() -> None:
     assert measure(clock.call, warmup=0, runs=5, max_seconds=1, warmup_seconds=0, clock=clock).count == 1
 
 
+def test_warm_up_goes_on_until_calls_stop_becoming_faster() -> None:
+    even = FakeClock(call_ns=2_000_000)
+    warmup = warm_up(even.call, calls=10, seconds=0, max_seconds=10, clock=even)
+    assert (warmup.calls, warmup.nanoseconds, warmup.steady) == (10, 20_000_000, True)
+    falling = iter(range(10_000_000, 1_000_000, -50_000))
+    clock = FakeClock(call_ns=0)
+
+    def call() -> None:
+        clock.now += next(falling, 1_000_000)
+
+    warmup = warm_up(call, calls=10, seconds=0, max_seconds=10, clock=clock)
+    assert warmup.steady
+    assert warmup.calls >= 180  # 180 calls, each faster than the one before
+
+
+def test_a_warm_up_that_never_settles_says_so() -> None:
+    clock, length = FakeClock(call_ns=0), [10_000_000_000]
+
+    def call() -> None:
+        length[0] = round(length[0] * 0.95)
+        clock.now += length[0]
+
+    assert not warm_up(call, calls=2, seconds=0, max_seconds=20, clock=clock).steady
+
+
+def test_sampling_ends_when_the_median_is_known() -> None:
+    steady = FakeClock(call_ns=1_000)
+    assert sample(steady.call, runs=5000, max_seconds=10, precision=0.01, clock=steady).count == 100
+    noisy, rng = FakeClock(call_ns=0), np.random.default_rng(0)
+
+    def call() -> None:
+        noisy.now += int(rng.lognormal(10, 0.3))
+
+    wide = sample(call, runs=100_000, max_seconds=1000, precision=0.01, clock=noisy)
+    assert 1000 < wide.count < 100_000
+    interval = wide.ci95_ms()
+    assert interval is not None
+    assert (interval[1] - interval[0]) / 2 <= 0.01 * wide.median_ms
+
+
+@pytest.mark.parametrize("wrong", [{"runs": 0}, {"max_seconds": 0}, {"precision": 0.0}, {"precision": float("nan")}])
+def test_impossible_samplings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        sample(int, **{"runs": 1, "max_seconds": 1, **wrong})  # type: ignore[arg-type]
+
+
 def test_samples_keep_their_order() -> None:
     durations = iter([5, 3, 9])
     clock = FakeClock(call_ns=0)
@@ -131,8 +177,8 @@ def test_percentiles_are_numpys() -> None:
     assert samples.percentile_ms(50) == pytest.approx(statistics.median(values) / 1e6)
 
 
-@pytest.mark.parametrize(("percent", "needed"), [(50, 20), (90, 100), (99, 1000)])
-def test_a_percentile_needs_ten_samples_beyond_it(percent: int, needed: int) -> None:
+@pytest.mark.parametrize(("percent", "needed"), [(50, 20), (90, 100), (99, 1000), (99.9, 10_000)])
+def test_a_percentile_needs_ten_samples_beyond_it(percent: float, needed: int) -> None:
     assert samples_needed(percent) == needed
     assert Samples((1,) * (needed - 1)).percentile_ms(percent) is None
     assert Samples((1,) * needed).percentile_ms(percent) == 1e-6

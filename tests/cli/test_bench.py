@@ -10,7 +10,7 @@ from typing import Any
 from edgecnn.bench import Report
 from tests.golden.make import save_data
 
-QUICK = ("--runs", 30, "--max-seconds", 0.5)
+QUICK = ("--rounds", 1, "--runs", 30, "--max-seconds", 0.5)
 
 
 def test_json_is_one_document_and_files_are_written(
@@ -23,7 +23,7 @@ def test_json_is_one_document_and_files_are_written(
     )
     assert done.code == 0, done.err
     document = done.document
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["command"][:2] == ["edgecnn", "bench"]
     assert document["protocol"]["trust"] is True
     (row,) = document["results"]
@@ -33,7 +33,7 @@ def test_json_is_one_document_and_files_are_written(
     assert document["reference"]["device"] == "CPU"
 
     stored = json.loads((tmp_path / "report/results.json").read_text())
-    assert len(stored["results"][0]["latency"]["invoke"]["samples_ns"]) == 30
+    assert len(stored["results"][0]["rounds"][0]["samples_ns"]["invoke"]) == 30
     restored = Report.from_dict(stored)
     assert restored.to_dict()["results"] == document["results"]
     assert "tiny_int8.tflite" in (tmp_path / "report/results.md").read_text()
@@ -47,6 +47,18 @@ def test_a_person_sees_a_table_and_the_next_command(edgecnn: Callable[..., Any],
     assert "p50 ±95% CI" in done.out
     assert f"next: edgecnn predict {model} IMAGE" in done.out
     assert "p90 and p99 not told" in done.err
+
+
+def test_threads_rounds_and_the_verdict(edgecnn: Callable[..., Any], golden: Callable[[str], Path]) -> None:
+    files = [golden("tiny_float32.tflite"), golden("tiny_int8.tflite")]
+    words = ("--rounds", 3, "--runs", 30, "--max-seconds", 0.5, "--threads", "1,2")
+    done = edgecnn("bench", *files, *words, "--json")
+    assert done.code == 0, done.err
+    rows = done.document["results"]
+    assert [(row["threads"], row["round_count"]) for row in rows] == [(1, 3), (2, 3), (1, 3), (2, 3)]
+    assert [verdict["threads"] for verdict in done.document["verdicts"]] == [1, 2]
+    assert "tiny_int8.tflite (litert) " in done.err
+    assert "tiny_int8.tflite (litert, 2 threads)" in done.err
 
 
 def test_a_failed_row_is_told_and_makes_the_exit_code_4(
@@ -69,6 +81,9 @@ def test_wrong_usage_is_one_line_with_a_remedy(edgecnn: Callable[..., Any], gold
         (model, "--reference", "absent.keras"),
         (model, "--runs", "0"),
         (model, "--threads", "many"),
+        (model, "--threads", "1,0"),
+        (model, "--rounds", "0"),
+        (model, "--leak-check", "3"),
         (model, "--thread", "2"),
     ):
         done = edgecnn("bench", *words)
