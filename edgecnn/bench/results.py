@@ -261,6 +261,7 @@ class BenchmarkResult:
             "import_ms": self.median_of(lambda taken: taken.import_ms),
             "max_drift": self.max_drift,
             "pictures_per_s": self.pictures_per_s,
+            "warmup_calls": self.median_of(lambda taken: taken.warmup.calls),
             "leak": None if self.leak is None else self.leak.to_dict(),
             "profile": self.profile,
             "round_count": len(self.rounds),

@@ -99,6 +99,10 @@ def _accuracy(row: BenchmarkResult, report: Report) -> str:
     return row.status if row.invoke and not row.ok and row.accuracy is None else _percent(row.accuracy)
 
 
+def _count(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0f}"
+
+
 def _mega(size: float | None) -> str:
     return NOTHING if size is None else f"{size / 1e6:.2f}" if size < 1e7 else f"{size / 1e6:.1f}"
 
@@ -116,6 +120,7 @@ COLUMNS = (
     Column("thr", "", lambda row, _: NOTHING if row.threads is None else str(row.threads)),
     Column("load", "ms", lambda row, _: significant(row.median_of(lambda taken: taken.load_ms))),
     Column("first", "ms", lambda row, _: significant(row.median_of(lambda taken: taken.first_ms)), wide=True),
+    Column("warm-up", "calls", lambda row, _: _count(row.median_of(lambda taken: taken.warmup.calls)), wide=True),
     Column("p50 ±95% CI", "ms", _median),
     Column("p90", "ms", _percentile(90)),
     Column("p99", "ms", _percentile(99)),

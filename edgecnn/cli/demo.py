@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     epochs = ["--epochs", arguments.epochs] if arguments.epochs is not None else []
     tour.run("train", "lenet5", "--data", "digits", "--out", out, *epochs)
     tour.run("export", model, "--data", "digits", "--out", files)
-    tour.run("bench", files, "--reference", model, "--data", "digits", "--out", bench)
+    tour.run("bench", files, "--reference", model, "--data", "digits", "--rounds", 3, "--out", bench)
     smallest = _smallest(files)
     pictures = _save_pictures(out / "pictures")
     tour.run("predict", smallest.path, pictures)
