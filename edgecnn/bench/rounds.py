@@ -277,8 +277,9 @@ class Run:
         found = start_warnings(self._host, result.threads or 1)
         tainted = [taken for taken in result.rounds if taken.taints]
         for text in dict.fromkeys(text for taken in tainted for text in taken.taints):
-            kept = " and left out" if len(tainted) < len(result.rounds) else ", as all others are: nothing was left out"
-            found.append(f"{_rounds(sum(text in taken.taints for taken in tainted))} tainted{kept}: {text}")
+            some = f"{_rounds(sum(text in taken.taints for taken in tainted))} tainted and left out"
+            which = some if len(tainted) < len(result.rounds) else "every round is tainted, so none was left out"
+            found.append(f"{which}: {text}")
         if result.invoke is not None:
             count = result.invoke.count
             short = [percent for percent in PERCENTILES[:-1] if count < samples_needed(percent)]

@@ -52,7 +52,9 @@ def _median(row: BenchmarkResult, report: Report) -> str:
     if median is None or interval is None:
         return NOTHING
     half = max(interval[1] - median, median - interval[0])
-    return f"{significant(median)} ±{half / median:.1%}" if median else significant(median)
+    if not median:
+        return significant(median)
+    return f"{significant(median)} ±{half / median:.1%}" if half < median else f"{significant(median)} ±>100%"
 
 
 def _percentile(percent: float) -> Cell:
