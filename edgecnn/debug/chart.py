@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecnn.debug.report import sqnr_text
 from edgecnn.debug.results import ComparedLayer, DebugReport
 from edgecnn.files import write_bytes
 
@@ -82,7 +81,7 @@ def _draw_sqnr(axes: Any, layers: Sequence[ComparedLayer], worst: set[str]) -> N
     axes.set_ylim(low - 0.12 * room, high + 0.22 * room)
     for place, (_, layer), height in zip(places, known, heights, strict=True):
         if layer.name in worst or layer.is_identical:
-            text = "identical" if layer.is_identical else f"{layer.name}\n{sqnr_text(layer)} dB"
+            text = "identical" if layer.is_identical else f"{layer.name}\n{layer.sqnr_text} dB"
             axes.annotate(
                 text, (place, height), (0, 7), textcoords="offset points", fontsize=8, ha="center", va="bottom",
                 color=_HARM if layer.name in worst else _TEXT, zorder=4,

@@ -36,7 +36,7 @@ def _row(layer: ComparedLayer) -> list[str]:
     return [
         name,
         layer.op,
-        sqnr_text(layer),
+        layer.sqnr_text,
         "-" if signal.cosine is None else f"{signal.cosine:.4f}",
         f"[{low:.4g}, {high:.4g}]",
         "-" if quant is None else f"{quant.scale:.4g}",
@@ -45,13 +45,6 @@ def _row(layer: ComparedLayer) -> list[str]:
         str(signal.dead_channels or "-"),
         "-" if layer.harm_points is None else f"{layer.harm_points + 0.0:+.2f}",
     ]
-
-
-def sqnr_text(layer: ComparedLayer) -> str:
-    """Return a layer's signal to noise in words."""
-    if layer.is_identical:
-        return "+inf"
-    return "-" if layer.signal.sqnr_db is None else f"{layer.signal.sqnr_db:.1f}"
 
 
 def summary_lines(report: DebugReport) -> list[str]:

@@ -44,6 +44,13 @@ class ComparedLayer:
     harm_points: float | None = None
 
     @property
+    def sqnr_text(self) -> str:
+        """The signal to noise in words."""
+        if self.is_identical:
+            return "+inf"
+        return "-" if self.signal.sqnr_db is None else f"{self.signal.sqnr_db:.1f}"
+
+    @property
     def is_identical(self) -> bool:
         """Whether not one value differs."""
         return self.signal.sqnr_db == math.inf
