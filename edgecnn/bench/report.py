@@ -14,7 +14,7 @@ from typing import Any
 from edgecnn.bench.host import Host
 from edgecnn.bench.protocol import Protocol
 from edgecnn.bench.results import BenchmarkResult
-from edgecnn.bench.verdict import compare, float_twins
+from edgecnn.bench.verdict import Verdict, compare, compare_across, float_twins
 from edgecnn.errors import InputError
 
 SCHEMA_VERSION = 2
@@ -55,15 +55,21 @@ class Report:
         return tuple(row for row in self.rows if not row.ok)
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """Return what is shown of each quantized row's speed beside its float32 twin, as plain data."""
-        found = []
-        for place, twin in float_twins(self.results).items():
-            row = self.results[place]
-            seen = compare(row, twin)
-            if seen is not None:
-                key = {"path": row.path, "runtime": row.runtime, "threads": row.threads, "against": twin.path}
-                found.append({**key, **seen.to_dict(), "sentence": seen.sentence(row.name, twin.name)})
+        """Return what is shown of each row's speed beside its float32 twin and the reference, as plain data."""
+        twins, found = float_twins(self.results), []
+        for place, row in enumerate(self.results):
+            for other, seen in (
+                (twins.get(place), compare(row, twins.get(place))),
+                (self.reference, self.against_reference(row)),
+            ):
+                if other is not None and seen is not None:
+                    key = {"path": row.path, "runtime": row.runtime, "threads": row.threads, "against": other.path}
+                    found.append({**key, **seen.to_dict(), "sentence": seen.sentence(row.name, other.name)})
         return found
+
+    def against_reference(self, row: BenchmarkResult) -> Verdict | None:
+        """Return how many times as fast a row is as the reference, in the same rounds unless that ran elsewhere."""
+        return (compare_across if self.reference_host else compare)(row, self.reference)
 
     def to_dict(self, *, raw: bool = False) -> dict[str, Any]:
         """Return the document of ``bench --json``; with raw samples that of ``results.json``."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from edgecnn.bench.report import Report
 from edgecnn.bench.results import STAGES, BenchmarkResult
 from edgecnn.bench.timing import key_of
-from edgecnn.bench.verdict import Verdict, compare, compare_across, float_twins
+from edgecnn.bench.verdict import Verdict, compare, float_twins
 
 NOTHING = "-"
 _LONGEST_NAME = 26
@@ -65,18 +65,11 @@ def _stage(name: str) -> Cell:
     return lambda row, _: significant(row.latency[name].percentile_ms(50)) if name in row.latency else NOTHING
 
 
-def against_reference(row: BenchmarkResult, report: Report) -> Verdict | None:
-    """Return how many times as fast a row is as the reference, in the same rounds unless it ran elsewhere."""
-    if row is report.reference:
-        return None
-    return (compare_across if report.reference_host else compare)(row, report.reference)
-
-
 def _speed(row: BenchmarkResult, report: Report) -> str:
     """Return ``3.1x``: so many times the reference's speed; ``~`` where no difference is shown."""
     if row is report.reference:
         return "1x" if row.invoke else NOTHING
-    return _times(against_reference(row, report))
+    return _times(report.against_reference(row))
 
 
 def _times(seen: Verdict | None) -> str:
@@ -282,7 +275,7 @@ def csv_text(report: Report) -> str:
 def _flat(row: BenchmarkResult, report: Report) -> dict[str, object]:
     document = row.to_dict()
     invoke, memory = document["latency"]["invoke"], document["memory"]
-    seen = against_reference(row, report)
+    seen = report.against_reference(row) if row is not report.reference else None
     low, high = invoke["ci95_ms"] or (None, None)
     plain = ("format", "recipe", "runtime", "runtime_version", "device", "threads", "status", "size_bytes")
     return {
