@@ -20,6 +20,7 @@ examples:
   edgecnn bench out/ --reference model.keras --data cifar10
   edgecnn bench model.tflite --threads 4 --runs 2000
   edgecnn bench out/ --reference model.keras --data test.npz --runtime all --out report/
+  edgecnn bench out/ --data test.npz --host pi@raspberrypi.local --host-python venv/bin/python
 """
 
 
@@ -51,6 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="open a Keras file that carries code of its own (Lambda layers)"
     )
+    parser.add_argument("--host", metavar="HOST", help="run on this board, by ssh: user@board, or a name of its config")
+    parser.add_argument("--host-python", metavar="PATH", help="Python on the board (default: python3)")
     add_contract_options(parser)
 
 
@@ -58,6 +61,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
     from edgecnn.bench import Protocol, Report, tables
     from edgecnn.bench.runner import benchmark
+    from edgecnn.cli.forward import there
     from edgecnn.files import ensure_folder
 
     protocol = Protocol(
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.say(f"\nwrote {', '.join(map(str, tables.write_report(asked, args.out)))}")
         return asked
 
-    report = benchmark(
+    report = there(args, console, on_interrupt=write) or benchmark(
         args.paths,
         protocol=protocol,
         reference=args.reference,
