@@ -24,6 +24,7 @@ examples:
   edgecnn bench out/ --reference reference.json --data cifar10
   edgecnn bench model.tflite --threads 1,2,4 --leak-check
   edgecnn bench out/ --reference model.keras --data test.npz --runtime all --out report/
+  edgecnn bench out/ --data test.npz --host pi@raspberrypi.local --host-python venv/bin/python
 """
 
 
@@ -57,6 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="engines; 'all' for every one that opens the file (default: the format's own)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write results.json, results.md and results.csv there")
+    parser.add_argument("--host", metavar="HOST", help="run on this board, by ssh: user@board, or a name of its config")
+    parser.add_argument("--host-python", metavar="PATH", help="Python on the board (default: python3)")
     add_contract_options(parser)
 
 
@@ -64,6 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
     from edgecnn.bench import Report, tables
     from edgecnn.bench.runner import benchmark
+    from edgecnn.cli.forward import there
     from edgecnn.files import ensure_folder
 
     protocol = told_protocol(args)
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.say(f"\nwrote {', '.join(map(str, tables.write_report(asked, args.out)))}")
         return asked
 
-    report = benchmark(
+    report = there(args, console, on_interrupt=write) or benchmark(
         args.paths,
         protocol=protocol,
         reference=args.reference,

@@ -7,9 +7,12 @@ to standard error, as errors and progress bars always do.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
+
+from edgecnn.reporter import PROGRESS_VARIABLE, progress_line
 
 Item = TypeVar("Item")
 
@@ -48,12 +51,18 @@ class Console:
             self.say(line)
 
     def progress(self, items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
-        """Iterate with a bar on standard error; silent where that is not a terminal."""
+        """Iterate with a bar on standard error; silent where that is not a terminal, unless lines are wanted there."""
         if not sys.stderr.isatty():
-            return iter(items)
+            return _told(items, label, total) if total and os.environ.get(PROGRESS_VARIABLE) else iter(items)
         from tqdm import tqdm
 
         return iter(tqdm(items, desc=label, total=total, leave=False, file=sys.stderr))
+
+
+def _told(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
+    for done, item in enumerate(items, 1):
+        print(progress_line(label, done, total), file=sys.stderr, flush=True)
+        yield item
 
 
 def harmless(text: str) -> str:
