@@ -23,7 +23,7 @@ from tests.bench.openssh import ALIAS, SSHD, Server, make_key, make_python, star
 from tests.conftest import GOLDEN, Finished, skip
 from tests.golden.make import save_data
 
-QUICK = ("--runs", 30, "--max-seconds", 0.3)
+QUICK = ("--rounds", 1, "--runs", 30, "--max-seconds", 0.3)
 Bench = Callable[..., Finished]
 
 
@@ -71,7 +71,7 @@ def test_a_board_says_what_this_machine_says(bench: Bench, server: Server, tmp_p
     assert done.code == 0, done.err
     here = benchmark(
         models,
-        protocol=Protocol(runs=30, max_seconds=0.3, limit=50),
+        protocol=Protocol(rounds=1, runs=30, max_seconds=0.3, limit=50),
         reference=reference,
         data=str(data),
     )
@@ -279,7 +279,7 @@ def running(server: Server, board_python: Path, tmp_path: Path) -> Iterator[Call
         )
         started.append(run)
         for _ in range(600):
-            if any(server.temporary.glob("edgecnn-bench-*/tmp/edgecnn-bench-*/row3")):
+            if any(server.temporary.glob("edgecnn-bench-*/tmp/edgecnn-bench-*/worker3")):
                 return run
             assert run.poll() is None, run.communicate()
             time.sleep(0.1)
@@ -387,10 +387,10 @@ LIES = {
     "document['results'][0]['path'] = ['a']": "which was not sent",
     "del document['host']": "host",
     "document['host']['usable_cores'] = 0": "impossible host",
-    "document['results'][0]['latency']['invoke']['samples_ns'] = ['a', 'b']": "",
-    "document['results'][0]['memory'] = 'much'": "the report is incomplete: string indices",
+    "document['results'][0]['rounds'][0]['samples_ns']['invoke'] = ['a', 'b']": "",
+    "document['results'][0]['rounds'][0]['memory'] = 'much'": "the result is damaged",
     "document['results'][0]['accuracy'] = {'a': 1}": "TypeError",
-    "document['results'][0]['load_ms'] = float('nan')": "",
+    "document['results'][0]['rounds'][0]['load_ms'] = float('nan')": "",
     "say({'ended': 'well'})": "does not tell how the benchmark ended",
     "say({'ended': 0, 'bytes': 1 << 40})": "makes no sense",
     "say([1])": "makes no sense",

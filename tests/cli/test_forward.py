@@ -45,17 +45,17 @@ def test_words_are_forwarded_as_they_were_said(tmp_path: Path) -> None:
 
 def test_an_option_of_tomorrow_travels_too(tmp_path: Path) -> None:
     parser, _ = parser_for("bench")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--until-clean", action="store_true")
+    parser.add_argument("--patience", type=int, default=1)
+    parser.add_argument("--until-dawn", action="store_true")
     parser.add_argument("--floor", action="append", type=float)
-    parser.add_argument("--profile", nargs="?", const="all", choices=["all", "some"])
+    parser.add_argument("--tell", nargs="?", const="all", choices=["all", "some"])
     parser.add_argument("--steady", action=argparse.BooleanOptionalAction, default=True)
     words = [
         str(GOLDEN / "tiny_int8.tflite"),
-        *["--floor", "-1", "--rounds", "5", "--floor=2", "--until-clean", "--profile", "--no-steady"],
+        *["--floor", "-1", "--patience", "5", "--floor=2", "--until-dawn", "--tell", "--no-steady"],
     ]
     told = words_there(parser, words, Parcel(tmp_path))
-    assert told[1:] == ["--floor=-1", "--rounds=5", "--floor=2", "--until-clean", "--profile", "--no-steady"]
+    assert told[1:] == ["--floor=-1", "--patience=5", "--floor=2", "--until-dawn", "--tell", "--no-steady"]
 
 
 def test_every_option_that_names_a_place_is_known() -> None:
@@ -99,8 +99,8 @@ def test_wrong_words_are_told_before_a_connection_is_made(
 
 
 def test_progress_is_told_in_lines_where_they_are_wanted(edgecnn: Callable[..., Any]) -> None:
-    words = ("bench", GOLDEN / "tiny_int8.tflite", GOLDEN / "tiny_int8.onnx", "--runs", 30, "--max-seconds", 0.2)
+    words = ("bench", GOLDEN / "tiny_int8.tflite", GOLDEN / "tiny_int8.onnx", "--rounds", 1, "--runs", 30)
     done = edgecnn(*words, env={PROGRESS_VARIABLE: "1"})
     told = [told_progress(line) for line in done.err.splitlines()]
-    assert [step for step in told if step] == [("bench", 1, 2), ("bench", 2, 2)]
+    assert [step for step in told if step] == [("round 1/1", 1, 2), ("round 1/1", 2, 2)]
     assert "progress" not in edgecnn(*words).err
