@@ -58,7 +58,7 @@ ALLOWED_ROOMS = {
     "data": CURRENCY | {"quiet"},
     "metrics": CURRENCY,
     "vision": CURRENCY | {"data"},
-    "runtimes": CURRENCY | {"artifact", "models", "quiet"},
+    "runtimes": CURRENCY | {"artifact", "formats", "models", "quiet"},
     "pipeline": CURRENCY | {"data", "reporter", "runtimes", "vision"},
     "models": CURRENCY | {"artifact", "formats", "quiet"},
     "verify": CURRENCY | {"artifact", "data", "metrics", "pipeline", "reporter", "runtimes"},

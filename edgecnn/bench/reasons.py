@@ -57,4 +57,4 @@ def _reasons(row: BenchmarkResult, host: Host) -> list[str]:
         found.append("there are more threads than cores")
     if any("throttled" in text for taken in row.rounds for text in taken.taints):
         found.append("the board throttled itself")
-    return [*found, *map(str, (row.profile or {}).get("notes", ()))]
+    return [*found, *row.placement]

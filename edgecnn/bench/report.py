@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.bench.host import Host
+from edgecnn.bench.profile import Profile
 from edgecnn.bench.protocol import Protocol
 from edgecnn.bench.results import BenchmarkResult
 from edgecnn.bench.verdict import Verdict, compare, compare_across, float_twins
@@ -53,6 +54,11 @@ class Report:
     @property
     def failed(self) -> tuple[BenchmarkResult, ...]:
         return tuple(row for row in self.rows if not row.ok)
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The profiles of all rows that have one."""
+        return tuple(row.profile for row in self.results if row.profile is not None)
 
     def verdicts(self) -> list[dict[str, Any]]:
         """Return what is shown of each row's speed beside its float32 twin and the reference, as plain data."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgecnn.bench.intervals import ratio_interval
 from edgecnn.bench.memory import Leak, Memory
+from edgecnn.bench.profile import Profile
 from edgecnn.bench.state import HostState
 from edgecnn.bench.timing import PERCENTILES, Samples, Warmup, key_of
 from edgecnn.errors import InputError, unknown
@@ -134,7 +135,8 @@ class BenchmarkResult:
         agreement: with the reference, percent of pictures with the same top-1 class.
         max_drift: from the reference, largest absolute difference of a probability, 0..1.
         leak: memory that many calls added, where it was checked.
-        profile: the costliest operators, where they were asked for, as plain data.
+        profile: what each operator takes, where that was asked for.
+        placement: what about the graph, as the engine runs it, makes it slower than it might be, in sentences.
         warnings: what taints the figures, in plain sentences.
     """
 
@@ -153,7 +155,8 @@ class BenchmarkResult:
     agreement: float | None = None
     max_drift: float | None = None
     leak: Leak | None = None
-    profile: Mapping[str, Any] | None = None
+    profile: Profile | None = None
+    placement: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -263,7 +266,8 @@ class BenchmarkResult:
             "pictures_per_s": self.pictures_per_s,
             "warmup_calls": self.median_of(lambda taken: taken.warmup.calls),
             "leak": None if self.leak is None else self.leak.to_dict(),
-            "profile": self.profile,
+            "profile": None if self.profile is None else self.profile.to_dict(),
+            "placement": list(self.placement),
             "round_count": len(self.rounds),
             "tainted_rounds": sum(bool(taken.taints) for taken in self.rounds),
         }
@@ -282,6 +286,8 @@ class BenchmarkResult:
             plain = {item.name: document[item.name] for item in fields(cls)}
             plain["rounds"] = tuple(Round.from_dict(taken) for taken in plain["rounds"])
             plain["leak"] = plain["leak"] and Leak.from_dict(plain["leak"])
+            plain["profile"] = plain["profile"] and Profile.from_dict(plain["profile"])
+            plain["placement"] = tuple(map(str, plain["placement"]))
             plain["warnings"] = tuple(plain["warnings"])
             return cls(**plain)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

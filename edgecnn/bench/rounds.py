@@ -17,6 +17,7 @@ from edgecnn.artifact import Artifact
 from edgecnn.bench.host import Host, start_warnings
 from edgecnn.bench.memory import Leak
 from edgecnn.bench.process import Outcome, run_worker
+from edgecnn.bench.profile import Profile
 from edgecnn.bench.protocol import FEWEST_ROUNDS, Protocol
 from edgecnn.bench.reasons import with_reasons
 from edgecnn.bench.reference import Reference
@@ -209,6 +210,7 @@ class Run:
             "told": dict(self._told),
             "leak_invokes": protocol.leak_invokes if first else 0,
             "profile": protocol.profile and first,
+            "placement": first and "int" in (row.result.recipe or ""),
             "evaluate": first,
             "class_names": list(data.class_names) if data and data.class_names else None,
             "class_count": data.class_count if data and data.classes is not None else None,
@@ -330,13 +332,14 @@ def _figures(result: BenchmarkResult, response: Mapping[str, Any]) -> BenchmarkR
     def told(name: str) -> float | None:
         return getattr(result, name) if response[name] is None else float(response[name])
 
-    leak, profile = response["leak"], response["profile"]
+    leak, profile, placement = response["leak"], response["profile"], response["placement"]
     return replace(
         result,
         runtime_version=str(response["runtime_version"]),
         device=str(response["device"]),
         leak=result.leak if leak is None else Leak.from_dict(leak),
-        profile=result.profile if profile is None else dict(profile),
+        profile=result.profile if profile is None else Profile.from_dict(profile),
+        placement=result.placement if placement is None else tuple(map(str, placement)),
         accuracy=told("accuracy"),
         agreement=told("agreement"),
         max_drift=told("max_drift"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecnn.bench.profile import profile_csv
 from edgecnn.bench.report import Report
 from edgecnn.bench.results import STAGES, BenchmarkResult
 from edgecnn.bench.timing import key_of
@@ -299,7 +300,8 @@ def _flat(row: BenchmarkResult, report: Report) -> dict[str, object]:
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
-    """Write ``results.json`` (with raw samples), ``results.md`` and ``results.csv``; return their paths.
+    """Write ``results.json`` (with raw samples), ``results.md``, ``results.csv`` and, where operators were
+    profiled, ``profile.csv``; return their paths.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -310,6 +312,9 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     write_json(paths[0], report.to_dict(raw=True))
     write_text(paths[1], markdown(report))
     write_text(paths[2], csv_text(report))
+    if report.profiles:
+        paths.append(folder / "profile.csv")
+        write_text(paths[-1], profile_csv(report.profiles))
     return paths
 
 

@@ -47,6 +47,9 @@ def main() -> None:
             _answer(request, response)
             response = {**response, **_evaluate(pipeline, request)}
         response["evaluated"] = True
+        if request["profile"] or request["placement"]:
+            _answer(request, response)
+            response = {**response, **_operators(pipeline, request)}
     except EdgecnnError as error:
         response["error"] = f"{error.message} ({error.remedy})" if error.remedy else error.message
     _answer(request, response)
@@ -70,7 +73,8 @@ def timed_file(request: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     Args:
         request: ``path``, ``runtime``, ``threads``, ``round`` (its number), ``runs``, ``warmup``,
             ``max_seconds``, ``precision``, ``batch``, ``trust``, ``told`` (a partial contract, as of
-            ``ModelSpec.to_dict``), ``leak_invokes``, ``profile``, ``evaluate``; and, or ``None``:
+            ``ModelSpec.to_dict``), ``leak_invokes``, ``evaluate``, ``profile`` (what each operator takes),
+            ``placement`` (who computes it); and, or ``None``:
             ``class_names`` and ``class_count`` (of the data), ``reference_classes`` (how many the
             reference has), ``picture_path`` (an .npy of one uint8 picture), ``data``, ``limit``,
             ``reference_path`` (an .npy of float32 (N, C) to compare with), ``probabilities_path``
@@ -117,7 +121,7 @@ def timed_file(request: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         "runtime_version": runtime.version,
         "device": runtime.device,
         "round": taken.to_dict(),
-        **dict.fromkeys(("accuracy", "agreement", "max_drift", "leak", "profile")),
+        **dict.fromkeys(("accuracy", "agreement", "max_drift", "leak", "profile", "placement")),
         "evaluated": False,
     }
 
@@ -170,6 +174,23 @@ def _extras(pipeline: Any, request: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     tensor = pipeline.tensor(_one_picture(pipeline.spec, request["picture_path"]))
     return {"leak": check_leak(lambda: pipeline.runtime.invoke([tensor]), request["leak_invokes"]).to_dict()}
+
+
+def _operators(pipeline: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what each operator takes, and what about the graph makes it slow; nothing of engines that do not tell."""
+    from edgecnn.artifact import open_artifact
+    from edgecnn.bench.profile import reasons
+    from edgecnn.bench.profiling import PROFILED, placement, profile
+
+    runtime, threads = request["runtime"], request["threads"]
+    if runtime not in PROFILED:
+        return {}
+    artifact = open_artifact(request["path"])
+    if not request["profile"]:
+        return {"placement": reasons(placement(artifact, runtime=runtime, threads=threads))}
+    tensor = pipeline.tensor(_one_picture(pipeline.spec, request["picture_path"]))
+    found = profile(artifact, runtime=runtime, threads=threads, tensor=tensor)
+    return {"profile": found.to_dict(), "placement": reasons(found)}
 
 
 def _settled_spec(artifact: Any, runtime: Any, request: Mapping[str, Any]) -> ModelSpec:

@@ -49,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="find out whether N calls (20000) add to the memory",
     )
+    parser.add_argument(
+        "--profile", action="store_true", help="tell what the costliest operators take of a call; all in profile.csv"
+    )
     add_protocol_options(parser)
     parser.add_argument(
         "--runtime",
@@ -66,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
     from edgecnn.bench import Report, tables
+    from edgecnn.bench.profile import profile_lines
     from edgecnn.bench.runner import benchmark
     from edgecnn.cli.forward import there
     from edgecnn.files import ensure_folder
@@ -97,6 +101,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(line)
     for line in tables.verdict_lines(report):
         console.say(line)
+    for profiled in report.profiles:
+        for line in ("", *profile_lines(profiled)):
+            console.say(line)
     for line in tables.warning_lines(report):
         console.warn(line)
     console.document(write(report).to_dict())

@@ -8,6 +8,7 @@ touched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from edgecnn.spec import require_mapping
 from edgecnn.tensors import TensorInfo
 
 _GRAPH, _METADATA = 7, 14  # of ModelProto
-_INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12  # of GraphProto
+_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12  # of GraphProto
+_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OP = 1, 2, 3, 4  # of NodeProto
 _INITIALIZER_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14  # of TensorProto
 _EXTERNAL = 1  # of TensorProto.DataLocation
 #: Message -> field -> message: every way from a model to its tensors, attributes and subgraphs included.
@@ -37,6 +39,24 @@ _ELEMENT_TYPES = {
 
 class _Malformed(ValueError):
     pass
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of a graph; ``inputs`` and ``outputs`` are names, ``""`` for one that is left out."""
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operators of a file's main graph, and the names of the constants that they read."""
+
+    nodes: tuple[Node, ...]
+    constants: frozenset[str]
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -146,7 +166,7 @@ def read(path: Path) -> FileContents:
             raise InputError(
                 f"{str(path)!r} keeps weights in other files", "save it as one file: onnx.save(onnx.load(FILE), NEW)"
             )
-        weights = {_text(initializer, _INITIALIZER_NAME) for initializer in _messages(graphs[0], _INITIALIZER)}
+        weights = _constants(graphs[0])
         inputs = [info for info in map(_tensor_info, _messages(graphs[0], _INPUT)) if info.name not in weights]
         outputs = [_tensor_info(value) for value in _messages(graphs[0], _OUTPUT)]
         if not inputs or not outputs:
@@ -160,6 +180,33 @@ def read(path: Path) -> FileContents:
     quants = require_mapping(contract or {}, "tensors", f"the contract inside {str(path)!r}")
     inputs, outputs = ([_quantized(info, quants) for info in infos] for infos in (inputs, outputs))
     return FileContents(tuple(inputs), tuple(outputs), contract)
+
+
+def read_graph(path: Path) -> Graph:
+    """Return the operators of an ``.onnx`` file, in the order in which they are stored.
+
+    Raises:
+        InputError: the bytes do not hold together.
+    """
+    try:
+        graphs = _messages(memoryview(path.read_bytes()), _GRAPH)
+        if len(graphs) != 1:
+            raise _Malformed(f"it holds {len(graphs)} graphs")
+        return Graph(tuple(map(_node, _messages(graphs[0], _NODE))), _constants(graphs[0]))
+    except _Malformed as error:
+        raise damaged(path, "ONNX", error) from error
+
+
+def _constants(graph: memoryview) -> frozenset[str]:
+    return frozenset(_text(initializer, _INITIALIZER_NAME) for initializer in _messages(graph, _INITIALIZER))
+
+
+def _node(node: memoryview) -> Node:
+    inputs, outputs = (
+        tuple(bytes(name).decode(errors="replace") for name in _messages(node, number))
+        for number in (_NODE_INPUT, _NODE_OUTPUT)
+    )
+    return Node(_text(node, _NODE_OP), _text(node, _NODE_NAME), inputs, outputs)
 
 
 def _quantized(info: TensorInfo, quants: Mapping[str, Any]) -> TensorInfo:

@@ -40,6 +40,27 @@ def import_engine() -> tuple[Any, str]:
     raise MissingDependency("ai-edge-litert", "tflite", "running a .tflite file")
 
 
+def open_interpreter(artifact: Artifact, threads: int, content: bytes | None = None) -> Any:
+    """Open a file, or the ``content`` made from it, with the engine's usual delegate and allocate its tensors.
+
+    Raises:
+        EngineError: the engine refuses the file.
+    """
+    source = {"model_path": str(artifact.path)} if content is None else {"model_content": content}
+    try:
+        with quiet():  # it announces its delegate on standard error
+            interpreter = import_engine()[0](num_threads=threads, **source)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise refusal(artifact, error) from error
+    return interpreter
+
+
+def refusal(artifact: Artifact, error: Exception) -> EngineError:
+    """Return the error for a file that the engine does not open."""
+    return EngineError(f"LiteRT refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again")
+
+
 class LiteRT:
     """One ``.tflite`` file with its tensors allocated."""
 
@@ -48,19 +69,15 @@ class LiteRT:
     batch: int | None = 1
 
     def __init__(self, artifact: Artifact, threads: int) -> None:
-        interpreter_class, self.version = import_engine()
+        _, self.version = import_engine()
         self.inputs, self.outputs = artifact.inputs, artifact.outputs
+        self._interpreter = open_interpreter(artifact, threads)
         try:
-            with quiet():  # it announces its delegate on standard error
-                self._interpreter = interpreter_class(model_path=str(artifact.path), num_threads=threads)
-                self._interpreter.allocate_tensors()
             # Details cost 70 microseconds a call: asked for once. A name that is no UTF-8 fails here.
             self._input_indices = [detail["index"] for detail in self._interpreter.get_input_details()]
             self._output_indices = [detail["index"] for detail in self._interpreter.get_output_details()]
         except (ValueError, RuntimeError) as error:
-            raise EngineError(
-                f"LiteRT refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"
-            ) from error
+            raise refusal(artifact, error) from error
 
     def invoke(self, tensors: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         try:

@@ -25,6 +25,30 @@ def import_engine() -> Any:
     return onnxruntime
 
 
+def session_options(threads: int) -> Any:
+    """Return the options that every session has: its own threads, and no word on standard error."""
+    options = import_engine().SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # an error comes as an exception, not as a page on stderr
+    return options
+
+
+def open_session(artifact: Artifact, options: Any) -> Any:
+    """Open a file in a session on the CPU.
+
+    Raises:
+        EngineError: the engine refuses the file.
+    """
+    try:
+        with quiet():  # it tells of its fallbacks on standard output
+            return import_engine().InferenceSession(str(artifact.path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base below Exception
+        raise EngineError(
+            f"ONNX Runtime refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"
+        ) from error
+
+
 class OnnxRuntime:
     """One session with its own threads."""
 
@@ -39,19 +63,7 @@ class OnnxRuntime:
         if not shape:
             raise InputError(f"{str(artifact.path)!r} takes a single number, not pictures", "give an image classifier")
         self.batch: int | None = None if shape[0] == -1 else shape[0]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # an error comes as an exception, not as a page on stderr
-        try:
-            with quiet():  # it tells of its fallbacks on standard output
-                self._session = onnxruntime.InferenceSession(
-                    str(artifact.path), options, providers=["CPUExecutionProvider"]
-                )
-        except Exception as error:  # its exceptions share no base below Exception
-            raise EngineError(
-                f"ONNX Runtime refuses {str(artifact.path)!r}: {error}", "the file may be damaged: export it again"
-            ) from error
+        self._session = open_session(artifact, session_options(threads))
         self._names = [tensor.name for tensor in self.inputs]
         self._output_names = [tensor.name for tensor in self.outputs]
 
