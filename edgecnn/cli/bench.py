@@ -6,10 +6,14 @@ import argparse
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn.cli.console import Console
 from edgecnn.cli.contract import add_contract_options, told_contract
 from edgecnn.cli.protocol import add_protocol_options, told_protocol
+
+if TYPE_CHECKING:
+    from edgecnn.bench import Report
 
 EPILOG = """\
 Every file runs in rounds, each time in a process of its own and in turns with all the others, so that
@@ -68,8 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
-    from edgecnn.bench import Report, tables
-    from edgecnn.bench.profile import profile_lines
+    from edgecnn.bench import tables
     from edgecnn.bench.runner import benchmark
     from edgecnn.cli.forward import there
     from edgecnn.files import ensure_folder
@@ -94,6 +97,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         told=told_contract(args),
         on_interrupt=write,
     )
+    _show(report, console)
+    console.document(write(report).to_dict())
+    medians = {row.path: row.p50_ms for row in report.results if row.ok}
+    told = {path: median for path, median in medians.items() if median is not None}
+    if told:
+        console.next_command(f"edgecnn predict {shlex.quote(min(told, key=told.__getitem__))} IMAGE")
+    return 4 if report.failed else 0
+
+
+def _show(report: Report, console: Console) -> None:
+    """Print the table, and in sentences what it cannot hold."""
+    from edgecnn.bench import tables
+    from edgecnn.bench.profile import profile_lines
+
     for line in (*tables.context_lines(report), "", *tables.text_table(report)):
         console.say(line)
     console.say()
@@ -106,9 +123,3 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.say(line)
     for line in tables.warning_lines(report):
         console.warn(line)
-    console.document(write(report).to_dict())
-    medians = {row.path: row.p50_ms for row in report.results if row.ok}
-    told = {path: median for path, median in medians.items() if median is not None}
-    if told:
-        console.next_command(f"edgecnn predict {shlex.quote(min(told, key=told.__getitem__))} IMAGE")
-    return 4 if report.failed else 0
