@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 
 #: Set where progress is to be told in lines, for a program that shows it elsewhere.
 PROGRESS_VARIABLE = "EDGECNN_PROGRESS_LINES"
-_PROGRESS = re.compile(r"progress: (\w[\w ]{0,39}) (\d{1,9})/(\d{1,9})")
+_PROGRESS = re.compile(r"progress: (\w[\w /]{0,39}) (\d{1,9})/(\d{1,9})")
 
 
 def progress_line(label: str, done: int, total: int) -> str:

@@ -9,7 +9,10 @@ PUBLIC = {
     "Artifact", "Classifications", "Dataset", "EdgecnnError", "Head", "InputSpec", "ModelSpec", "Pipeline",
     "QuantParams", "RECIPES", "Recipe", "TensorInfo", "load_data", "open_artifact", "open_runtime", "read_picture",
 }  # fmt: skip
-VERB_NAMES = ["demo", "models", "train", "export", "debug", "reference", "bench", "predict", "info", "doctor"]
+VERB_NAMES = [
+    "demo", "models", "train", "export", "debug", "reference", "bench", "choose", "compare",
+    "predict", "info", "doctor",
+]  # fmt: skip
 
 
 def test_public_names() -> None:

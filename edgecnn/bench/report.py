@@ -143,7 +143,25 @@ def read_report(path: str | Path) -> Report:
         raise InputError(f"{str(file)!r} is no JSON: {error}", "give a results.json of edgecnn bench") from error
     if not isinstance(document, dict):
         raise InputError(f"{str(file)!r} holds no report", "give a results.json of edgecnn bench")
-    return Report.from_dict(document)
+    try:
+        return Report.from_dict(document)
+    except InputError as error:
+        raise InputError(f"{str(file)!r} cannot be read: {error.message}", error.remedy) from error
+
+
+def require_one_host(reports: Sequence[Report], *, across_hosts: bool = False) -> None:
+    """Check that times of all reports compare.
+
+    Raises:
+        InputError: their hosts differ, and it was not said that this is meant.
+    """
+    for other in reports[1:]:
+        difference = reports[0].host.difference(other.host)
+        if difference and not across_hosts:
+            raise InputError(
+                f"the reports are of different hosts ({difference}): their times do not compare",
+                "give reports of one machine, or say --across-hosts",
+            )
 
 
 def merged(reports: Sequence[Report], *, across_hosts: bool = False) -> Report:
@@ -157,14 +175,9 @@ def merged(reports: Sequence[Report], *, across_hosts: bool = False) -> Report:
     """
     if not reports:
         raise InputError("there is no report to merge", "give at least one results.json")
+    require_one_host(reports, across_hosts=across_hosts)
     first = reports[0]
     for other in reports[1:]:
-        difference = first.host.difference(other.host)
-        if difference and not across_hosts:
-            raise InputError(
-                f"the reports are of different hosts ({difference}): their times do not compare",
-                "give reports of one machine, or say --across-hosts",
-            )
         if first.data_sha256 and other.data_sha256 and first.data_sha256 != other.data_sha256:
             raise InputError(
                 f"the reports are of different data ({first.data}, {other.data}): their accuracies do not compare",

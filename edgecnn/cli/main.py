@@ -31,6 +31,8 @@ VERBS = {
     "debug": "show where a quantized file went wrong, layer by layer, and the likely cause",
     "reference": "keep the float model's answers and figures for machines where it cannot run",
     "bench": "measure latency, memory and accuracy of files beside the float reference",
+    "choose": "name the best file for a budget, and what each other one lost by",
+    "compare": "find regressions between two runs of bench, and check floors and ceilings",
     "predict": "classify pictures with one model file",
     "info": "show what a model file says about itself",
     "doctor": "show what is installed, what is missing and the line that cures it",
