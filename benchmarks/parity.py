@@ -13,8 +13,9 @@ measuring is untouched.
     python benchmarks/parity.py FILES... [--rounds 9] [--out results.json]
     python benchmarks/parity.py --smoke FILES...
 
-The files must carry a contract. Exits with 1 if a file is not within 5 %; ``--smoke`` (one short round) only shows
-that both tools run.
+The files must carry a contract. One call of the two TFLite APIs from Python does not cost the same: about a microsecond,
+which a file of one operator shows (tests/golden/tiny_int8.tflite). So files below 0.05 ms are told, and not judged. Exits
+with 1 if another is not within 5 %; ``--smoke`` (one short round) only shows that both tools run.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from edgecnn.bench.runner import benchmark
 from edgecnn.files import write_json
 
 TOLERANCE = 0.05
+#: Below it the calls themselves, not what they compute, are more than 2 % of the figure.
+JUDGED_FROM_MS = 0.05
 LITERT = """
 import ai_edge_litert.tools.benchmark_litert_model as tool
 tool.round = lambda value, digits=None: value
@@ -102,6 +105,8 @@ def compared(model: Path, rounds: int, runs: int, seconds: float) -> dict[str, A
         "peer": f"{name} of {distribution} {version(distribution)}",
         "edgecnn_p50_ms": own,
         "peer_median_ms": peer,
+        "judged": statistics.median(peer) >= JUDGED_FROM_MS,
+        "difference_us": statistics.median((mine - theirs) * 1000 for mine, theirs in zip(own, peer, strict=True)),
         "ratio": statistics.median(ratios),
         "ratio_ci95": None if interval is None else [interval.low, interval.high],
     }
@@ -126,7 +131,8 @@ def main() -> int:
         found = compared(model, arguments.rounds, arguments.runs, arguments.max_seconds)
         results.append(found)
         between = " to ".join(f"{end:.3f}" for end in found["ratio_ci95"] or [])
-        print(f"{found['file']}: {found['ratio']:.3f} times {found['peer']} ({between})", flush=True)
+        judged = "" if found["judged"] else f", too short to judge: {found['difference_us']:+.2f} us"
+        print(f"{found['file']}: {found['ratio']:.3f} times {found['peer']} ({between}){judged}", flush=True)
     if arguments.out:
         document = {
             "question": "edgecnn bench's p50 divided by the median of the engine's own loop, one thread",
@@ -137,7 +143,7 @@ def main() -> int:
             "results": results,
         }
         write_json(arguments.out, document)
-    close = all(abs(found["ratio"] - 1) <= TOLERANCE for found in results)
+    close = all(abs(found["ratio"] - 1) <= TOLERANCE for found in results if found["judged"])
     return 0 if arguments.smoke or close else 1
 
 
