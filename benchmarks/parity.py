@@ -13,9 +13,9 @@ measuring is untouched.
     python benchmarks/parity.py FILES... [--rounds 9] [--out results.json]
     python benchmarks/parity.py --smoke FILES...
 
-The files must carry a contract. One call of the two TFLite APIs from Python does not cost the same: about a microsecond,
-which a file of one operator shows (tests/golden/tiny_int8.tflite). So files below 0.05 ms are told, and not judged. Exits
-with 1 if another is not within 5 %; ``--smoke`` (one short round) only shows that both tools run.
+The files must carry a contract. One call of the two TFLite APIs from Python does not cost the same: about a
+microsecond, which a file of one operator shows (tests/golden/tiny_int8.tflite). So files below 0.05 ms are told, and
+not judged. Exits with 1 if another is not within 5 %; ``--smoke`` (one short round) only shows that both tools run.
 """
 
 from __future__ import annotations
