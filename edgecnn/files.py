@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ _REMEDY = "free some space or choose another folder with --out"
 #: What a writer that is handed the temporary path meets on a full disk, over its quota or its size limit.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_STEM = 40  # of a temporary file's name: with its random part it must fit where a long name just fits
+
+#: A list of numbers as ``json`` indents it. No string holds a line break, so none is taken for one.
+_NUMBERS = re.compile(r"\[\n\s+((?:-?[\d.eE+-]+,\n\s+)*-?[\d.eE+-]+)\n\s+\]")
 
 # The kernel tells the umask only while setting it; once, at import, before there are threads to disturb.
 _UMASK = os.umask(0o077)
@@ -112,8 +116,9 @@ def write_text(destination: Path, content: str) -> None:
 
 
 def write_json(destination: Path, document: object) -> None:
-    """Write ``document`` to ``destination`` atomically, as indented JSON."""
-    write_text(destination, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    """Write ``document`` to ``destination`` atomically, as indented JSON; a list of numbers is one line."""
+    text = json.dumps(document, indent=2, allow_nan=False)
+    write_text(destination, _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def sha256_of(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -97,3 +98,18 @@ def test_sha256_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_numbers_of_a_list_share_a_line_and_everything_is_read_back(tmp_path: Path) -> None:
+    document = {
+        "numbers": [1, -2.5, 3e-7],
+        "words": ["a [\n 1,\n 2\n ] b", "[1, 2]"],
+        "nested": [[1, 2], [3]],
+        "mixed": [1, "two"],
+        "none": [],
+    }
+    write_json(tmp_path / "x.json", document)
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == document
+    assert '"numbers": [1, -2.5, 3e-07]' in text
+    assert "    [1, 2],\n    [3]\n" in text

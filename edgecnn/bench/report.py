@@ -167,7 +167,8 @@ def require_one_host(reports: Sequence[Report], *, across_hosts: bool = False) -
 def merged(reports: Sequence[Report], *, across_hosts: bool = False) -> Report:
     """Return one report with the rows of all, as the first one describes them.
 
-    A row that two reports have (same file name, runtime and threads) comes from the later one.
+    A row that two reports have (same file name, runtime and threads) comes from the later one. Rows of
+    different runs did not take turns, so no rounds of theirs are compared as if they had.
 
     Raises:
         InputError: none is given; or their hosts differ, which makes times incomparable, and it was
@@ -183,6 +184,26 @@ def merged(reports: Sequence[Report], *, across_hosts: bool = False) -> Report:
                 f"the reports are of different data ({first.data}, {other.data}): their accuracies do not compare",
                 "measure both on the same data",
             )
-    rows = {(row.name, row.runtime, row.threads): row for report in reports for row in report.results}
-    reference = next((report.reference for report in reports if report.reference), None)
-    return replace(first, reference=reference, results=tuple(rows.values()))
+    apart = [_numbered_from(report, place * _ROUNDS_APART) for place, report in enumerate(reports)]
+    rows: list[BenchmarkResult] = []
+    for report in apart:
+        newer = {_key(row) for row in report.results}
+        rows = [row for row in rows if _key(row) not in newer] + list(report.results)
+    reference = next((report.reference for report in apart if report.reference), None)
+    return replace(first, reference=reference, results=tuple(rows))
+
+
+#: Rounds of different runs did not take turns: their numbers must not meet.
+_ROUNDS_APART = 1_000_000
+
+
+def _key(row: BenchmarkResult) -> tuple[str, str | None, int | None]:
+    return row.name, row.runtime, row.threads
+
+
+def _numbered_from(report: Report, start: int) -> Report:
+    def moved(row: BenchmarkResult) -> BenchmarkResult:
+        return replace(row, rounds=tuple(replace(taken, number=taken.number + start) for taken in row.rounds))
+
+    base = report.reference
+    return replace(report, reference=base and moved(base), results=tuple(map(moved, report.results)))

@@ -31,7 +31,7 @@ def import_engine() -> tuple[Any, str]:
     for module, distribution in _PACKAGES:
         try:
             found = import_module(module).Interpreter
-        except ImportError:
+        except (ImportError, AttributeError):  # newer TensorFlow has no interpreter of its own any more
             continue
         try:
             return found, f"{distribution} {version(distribution)}"

@@ -19,6 +19,7 @@ from edgecnn.bench import (
     Report,
     Round,
     Samples,
+    compare,
     merged,
     read_host,
     read_report,
@@ -146,6 +147,11 @@ def test_reports_are_read_from_their_folder(tmp_path: Path) -> None:
 def test_reports_of_different_hosts_or_data_are_not_merged_unless_told() -> None:
     first, second = report(result("a.tflite", 1), reference=result("r.keras", 9)), report(result("b.tflite", 2))
     assert [row.name for row in merged([first, second]).rows] == ["r.keras", "a.tflite", "b.tflite"]
+    one, two = merged([first, second]).results
+    assert compare(one, two) is None  # they did not take turns
+    assert compare(first.results[0], second.results[0]) is not None  # as within one run
+    twins = report(result("a.tflite", 1), replace(result("a.tflite", 2), path="elsewhere/a.tflite"))
+    assert len(merged([twins]).results) == 2
     newer = report(result("a.tflite", 3))
     assert [row.p50_ms for row in merged([first, newer]).results] == [newer.results[0].p50_ms]
     elsewhere = replace(second, host=replace(second.host, processor="Cortex-A76"))
