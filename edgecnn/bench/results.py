@@ -166,6 +166,12 @@ class BenchmarkResult:
             raise InputError(f"a result with the status {self.status!r} cannot have the reason {self.reason!r}", "")
         if self.status == "ok" and not self.rounds:
             raise InputError("a result that is ok has at least one round", "measure again")
+        if not isinstance(self.path, str):
+            raise InputError(f"the path of a result is {self.path!r}, no text", _READ_RESULTS)
+        for name in ("accuracy", "agreement", "max_drift", "size_bytes", "threads"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0):
+                raise InputError(f"{name} cannot be {value!r}", _READ_RESULTS)
 
     @property
     def ok(self) -> bool:

@@ -180,7 +180,20 @@ def test_the_interval_is_that_between_processes() -> None:
     assert alone[1] - alone[0] < interval[1] - interval[0]  # one process knows nothing of others
 
 
-@pytest.mark.parametrize("wrong", [{"status": "fine"}, {"status": "failed"}, {"reason": "but why"}, {"rounds": ()}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": "fine"},
+        {"status": "failed"},
+        {"reason": "but why"},
+        {"rounds": ()},
+        {"accuracy": "high"},
+        {"agreement": float("nan")},
+        {"size_bytes": -1},
+        {"threads": True},
+        {"path": 3},
+    ],
+)
 def test_results_that_contradict_themselves_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         replace(result("a", 1), **wrong)  # type: ignore[arg-type]
