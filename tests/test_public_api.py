@@ -10,7 +10,7 @@ PUBLIC = {
     "QuantParams", "RECIPES", "Recipe", "TensorInfo", "load_data", "open_artifact", "open_runtime", "read_picture",
 }  # fmt: skip
 VERB_NAMES = [
-    "demo", "models", "train", "export", "debug", "reference", "bench", "choose", "compare",
+    "demo", "models", "train", "export", "debug", "reference", "bench", "choose", "compare", "report",
     "predict", "info", "doctor",
 ]  # fmt: skip
 

@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 def test_every_block_is_run_or_named_here() -> None:
     """Two blocks make an environment: the clean-clone check and .ci/run run those; the rest run below."""
-    assert [language for language, _ in BLOCKS] == ["sh"] * 7 + ["yaml"] + ["sh"] * 5 + ["python"]
+    assert [language for language, _ in BLOCKS] == ["sh"] * 7 + ["yaml"] + ["sh"] * 6 + ["python"]
     assert all(text.startswith("python3 -m venv") for text in blocks("sh")[:2])
 
 

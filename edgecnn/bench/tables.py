@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,11 +39,16 @@ class Column:
 
 
 def significant(value: float | None) -> str:
-    """Return a positive figure with three digits that count: ``0.334``, ``12.5``, ``1234``."""
+    """Return a positive figure with three digits that count: ``0.00216``, ``0.334``, ``12.5``, ``1234``."""
     if value is None:
         return NOTHING
-    decimals = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    decimals = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 3
     return f"{value:.{decimals}f}"
+
+
+def signed(change: float, decimals: int = 2) -> str:
+    """Return a change with its sign: ``+0.22``."""
+    return f"{change:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _median(row: BenchmarkResult, report: Report) -> str:

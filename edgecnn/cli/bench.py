@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgecnn.cli.console import Console
 from edgecnn.cli.contract import add_contract_options, told_contract
 from edgecnn.cli.protocol import add_protocol_options, told_protocol
+from edgecnn.errors import InputError
 
 if TYPE_CHECKING:
     from edgecnn.bench import Report
@@ -64,7 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="engines; 'all' for every one that opens the file (default: the format's own)",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write results.json, results.md and results.csv there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write report.html, results.json, .md and .csv there")
+    parser.add_argument("--png", action="store_true", help="write the report's pictures there too (needs matplotlib)")
     parser.add_argument("--host", metavar="HOST", help="run on this board, by ssh: user@board, or a name of its config")
     parser.add_argument("--host-python", metavar="PATH", help="Python on the board (default: python3)")
     add_contract_options(parser)
@@ -72,19 +74,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure, show, write; return 0, or 4 if a row failed."""
-    from edgecnn.bench import tables
     from edgecnn.bench.runner import benchmark
     from edgecnn.cli.forward import there
-    from edgecnn.files import ensure_folder
 
     protocol = told_protocol(args)
-    if args.out:
-        ensure_folder(args.out)
+    _check_output(args)
 
     def write(report: Report) -> Report:
         asked = replace(report, command=tuple(args.command))
         if args.out:
-            console.say(f"\nwrote {', '.join(map(str, tables.write_report(asked, args.out)))}")
+            console.say(f"\nwrote {', '.join(map(str, _write(asked, args.out, png=args.png)))}")
         return asked
 
     report = there(args, console, on_interrupt=write) or benchmark(
@@ -123,3 +122,31 @@ def _show(report: Report, console: Console) -> None:
             console.say(line)
     for line in tables.warning_lines(report):
         console.warn(line)
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Find out before the long work begins whether its results can be written.
+
+    Raises:
+        InputError, OutputError, MissingDependency: they cannot.
+    """
+    from edgecnn.bench.pictures.png import require_matplotlib
+    from edgecnn.files import ensure_folder
+
+    if args.png:
+        if not args.out:
+            raise InputError("--png needs a folder for the pictures", "give --out DIR")
+        require_matplotlib("edgecnn bench --png")
+    if args.out:
+        ensure_folder(args.out)
+
+
+def _write(report: Report, folder: Path, *, png: bool) -> list[Path]:
+    """Write the figures first, then what is drawn of them; return the paths."""
+    from edgecnn.bench import tables
+    from edgecnn.bench.html import sections, write_page
+    from edgecnn.bench.pictures import drawings
+    from edgecnn.bench.pictures.png import write_pngs
+
+    written = [*tables.write_report(report, folder), write_page(sections([report]), folder / "report.html")]
+    return written + (write_pngs(drawings(report), folder, report.host.describe()) if png else [])

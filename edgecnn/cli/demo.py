@@ -51,9 +51,6 @@ class _Tour:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train, export, benchmark, classify, report."""
-    from edgecnn.bench.chart import draw_chart
-    from edgecnn.bench.report import Report
-
     start = time.monotonic()
     out = Path(arguments.out)
     model, files, bench = out / "model.keras", out / "files", out / "bench"
@@ -61,12 +58,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     epochs = ["--epochs", arguments.epochs] if arguments.epochs is not None else []
     tour.run("train", "lenet5", "--data", "digits", "--out", out, *epochs)
     tour.run("export", model, "--data", "digits", "--out", files)
-    tour.run("bench", files, "--reference", model, "--data", "digits", "--rounds", 3, "--out", bench)
+    tour.run("bench", files, "--reference", model, "--data", "digits", "--rounds", 3, "--out", bench, "--png")
     smallest = _smallest(files)
     pictures = _save_pictures(out / "pictures")
     tour.run("predict", smallest.path, pictures)
     results = json.loads((bench / "results.json").read_text())
-    draw_chart(Report.from_dict(results), out / "chart.png")
     report = _write_report(out, tour.commands, smallest)
 
     console.say(
@@ -119,7 +115,11 @@ def _write_report(out: Path, commands: list[str], smallest: Artifact) -> Path:
         "",
         "![learning curves](curves.png)",
         "",
-        "![latency, size and accuracy](chart.png)",
+        "![latency, accuracy and size](bench/tradeoff.png)",
+        "",
+        "![every sample of every file](bench/latency.png)",
+        "",
+        "All pictures, and the table to sort: [bench/report.html](bench/report.html).",
         "",
         # One level down: this page has a title of its own.
         re.sub("^#", "##", (out / "bench" / "results.md").read_text().strip(), flags=re.MULTILINE),

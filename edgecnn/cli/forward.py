@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILES = ("--spec", "--labels")
 REFERENCE, DATA = "--reference", "--data"
 #: Done here, with the report that comes back.
-KEPT_HERE = ("--host", "--host-python", "--out", "--json")
+KEPT_HERE = ("--host", "--host-python", "--out", "--png", "--json")
 
 
 @dataclass(frozen=True)

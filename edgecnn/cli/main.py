@@ -33,6 +33,7 @@ VERBS = {
     "bench": "measure latency, memory and accuracy of files beside the float reference",
     "choose": "name the best file for a budget, and what each other one lost by",
     "compare": "find regressions between two runs of bench, and check floors and ceilings",
+    "report": "make one HTML page, and pictures, of what bench measured",
     "predict": "classify pictures with one model file",
     "info": "show what a model file says about itself",
     "doctor": "show what is installed, what is missing and the line that cures it",

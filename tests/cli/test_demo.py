@@ -19,7 +19,7 @@ def test_the_whole_tour(edgecnn: Callable[..., Finished], tmp_path: Path) -> Non
     assert document["bench"]["command"][:2] == ["edgecnn", "bench"]
     report = (tmp_path / document["report"]).read_text()
     assert all(command in report for command in document["commands"])
-    assert all((tmp_path / "demo" / name).stat().st_size > 10_000 for name in ("chart.png", "curves.png"))
+    assert all((tmp_path / "demo" / name).stat().st_size > 10_000 for name in ("bench/tradeoff.png", "curves.png"))
     smallest = tmp_path / document["smallest"]
     assert smallest.stat().st_size == min(path.stat().st_size for path in smallest.parent.glob("lenet5_*"))
     # Each command by itself gives what it gave inside the tour.
