@@ -158,7 +158,9 @@ def planted_debug(setting: Setting, model: Path, row: Row) -> Case:
     (file,) = setting.work.glob(f"planted_plain/**/{row['path']}")
     words = ("--reference", model, "--data", setting.data, "--limit", 500, "--out", setting.work / "debug")
     found = edgecnn("debug", file, *words)
-    case = {"case": f"planted_debug_{row['format']}", "artifacts": [], "cause": found["cause"]}
+    # The commands in it name this machine's folders.
+    cause = found["cause"].replace(f"{setting.work}/", "").replace(setting.data, Path(setting.data).name)
+    case = {"case": f"planted_debug_{row['format']}", "artifacts": [], "cause": cause}
     first = found["layers"][0]["layer"]
     return {**case, "layers": found["layers"][:5]}, {f"debug ranks {PLANTED['layer']} first": first == PLANTED["layer"]}
 
