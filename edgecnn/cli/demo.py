@@ -6,6 +6,8 @@ import argparse
 import json
 import re
 import shlex
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +34,12 @@ class _Tour:
         self.console = console
         self.commands: list[str] = []
 
-    def run(self, *words: object) -> None:
-        """Run ``edgecnn WORDS`` in this process; a failing one ends the tour.
+    def run(self, *words: object, apart: bool = False) -> None:
+        """Run ``edgecnn WORDS``; a failing one ends the tour.
+
+        Args:
+            apart: in a process of its own. ``predict`` tries a file out in a fork, and the threads that
+                TensorFlow and the engines have left in this process do not survive one.
 
         Raises:
             CheckFailed: the command's exit code was not 0.
@@ -44,7 +50,11 @@ class _Tour:
         command = shlex.join(["edgecnn", verb, *rest])
         self.commands.append(command)
         self.console.say(f"\n$ {command}")
-        code = run_verb(verb, rest, as_step=True, as_json=self.console.as_json)
+        if apart:
+            out = sys.stderr if self.console.as_json else None
+            code = subprocess.run([sys.executable, "-m", "edgecnn", verb, *rest], stdout=out, check=False).returncode
+        else:
+            code = run_verb(verb, rest, as_step=True, as_json=self.console.as_json)
         if code != 0:
             raise CheckFailed(f"{command} ended with exit code {code}", "see what it said above")
 
@@ -61,7 +71,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     tour.run("bench", files, "--reference", model, "--data", "digits", "--rounds", 3, "--out", bench, "--png")
     smallest = _smallest(files)
     pictures = _save_pictures(out / "pictures")
-    tour.run("predict", smallest.path, pictures)
+    tour.run("predict", smallest.path, pictures, apart=True)
     results = json.loads((bench / "results.json").read_text())
     report = _write_report(out, tour.commands, smallest)
 

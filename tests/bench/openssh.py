@@ -93,11 +93,12 @@ class Server:
         return found
 
     def stop(self) -> None:
-        for process in [*self.sessions(), *self.processes()]:
+        running = [*self.sessions(), *self.processes()]
+        self.process.kill()  # first, so that nobody who was cut off connects again
+        self.process.wait()
+        for process in running:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        self.process.kill()
-        self.process.wait()
 
 
 def start_server(folder: Path, *lines: str, tmpdir: Path | None = None) -> Server:
