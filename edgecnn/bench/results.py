@@ -15,6 +15,7 @@ from typing import Any
 from edgecnn.bench.intervals import ratio_interval
 from edgecnn.bench.memory import Leak, Memory
 from edgecnn.bench.profile import Profile
+from edgecnn.bench.protocol import FEWEST_ROUNDS
 from edgecnn.bench.state import HostState
 from edgecnn.bench.timing import PERCENTILES, Samples, Warmup, key_of
 from edgecnn.errors import InputError, unknown
@@ -183,8 +184,9 @@ class BenchmarkResult:
 
     @cached_property
     def trusted_rounds(self) -> tuple[Round, ...]:
-        """The rounds that nothing tainted; all of them where each was."""
-        return tuple(taken for taken in self.rounds if not taken.taints) or self.rounds
+        """The rounds that nothing tainted; all of them where too few were clean to say anything by."""
+        clean = tuple(taken for taken in self.rounds if not taken.taints)
+        return clean if len(clean) >= FEWEST_ROUNDS else self.rounds
 
     @cached_property
     def latency(self) -> dict[str, Samples]:

@@ -280,7 +280,8 @@ class Run:
         tainted = [taken for taken in result.rounds if taken.taints]
         for text in dict.fromkeys(text for taken in tainted for text in taken.taints):
             some = f"{_rounds(sum(text in taken.taints for taken in tainted))} tainted and left out"
-            which = some if len(tainted) < len(result.rounds) else "every round is tainted, so none was left out"
+            left_out = len(result.trusted_rounds) < len(result.rounds)
+            which = some if left_out else f"{_rounds(len(tainted))} tainted, too many to be left out"
             found.append(f"{which}: {text}")
         if result.invoke is not None:
             count = result.invoke.count

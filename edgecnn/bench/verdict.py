@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.bench.intervals import ratio_interval
-from edgecnn.bench.results import BenchmarkResult
+from edgecnn.bench.results import BenchmarkResult, Round
 
 #: A difference below this share is not called one, however narrow the interval: nobody would act on it, and
 #: it keeps two runs of one file from being told apart (benchmarks/results/process_noise.json).
@@ -65,14 +65,22 @@ def compare(row: BenchmarkResult, other: BenchmarkResult | None) -> Verdict | No
     """
     if other is None:
         return None
-    others = {taken.number: taken.latency["invoke"].median_ms for taken in other.trusted_rounds}
-    ratios = [
+    # Where too few rounds were clean for both, all count: what tainted them is in the interval.
+    for own, theirs in ((row.trusted_rounds, other.trusted_rounds), (row.rounds, other.rounds)):
+        ratios = _ratios(own, theirs)
+        found = ratio_interval(ratios)
+        if found is not None:
+            return Verdict(found.mean, found.low, found.high, len(ratios))
+    return None
+
+
+def _ratios(own: Sequence[Round], theirs: Sequence[Round]) -> list[float]:
+    others = {taken.number: taken.latency["invoke"].median_ms for taken in theirs}
+    return [
         others[taken.number] / taken.latency["invoke"].median_ms
-        for taken in row.trusted_rounds
+        for taken in own
         if taken.number in others and taken.latency["invoke"].median_ms > 0 and others[taken.number] > 0
     ]
-    found = ratio_interval(ratios)
-    return None if found is None else Verdict(found.mean, found.low, found.high, len(ratios))
 
 
 def compare_across(row: BenchmarkResult, other: BenchmarkResult | None) -> Verdict | None:
