@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edgecnn.bench.headline import TOLERATED_POINTS
 from edgecnn.bench.pareto import pareto_front
 from edgecnn.bench.pictures.drawing import SMALL, Box, Disc, Drawing, Line, Mark, Text
 from edgecnn.bench.pictures.frame import WIDTH, Named, format_keys, legend, named_rows, plural
@@ -27,8 +28,6 @@ _LARGEST_RADIUS, _SMALLEST_RADIUS, _PLAIN_RADIUS = 20.0, 3.5, 6.0
 #: Points of accuracy below the best that are drawn to scale; what lost more stands in a strip of its own.
 _SHOWN_POINTS = 12.0
 _STRIP = 34.0
-#: Of accuracy, in points: what a file may lose without being called worse at the top of the page.
-TOLERATED_POINTS = 1.0
 _QUALITY_WORDS = {"accuracy": "top-1 accuracy, %", "agreement": "agreement with the reference, %"}
 
 
@@ -124,7 +123,8 @@ def _upward_scale(shown: Tradeoff, drawn: Sequence[Point], top: float, bottom: f
         return log_scale([point.up for point in drawn], bottom - 26, top + 26), None
     values = [point.up for point in drawn] + ([shown.target] if shown.target is not None else [])
     best = max(values)
-    kept = [value for value in values if value >= best - _SHOWN_POINTS]
+    some = max(point.up for point in shown.points) >= best - _SHOWN_POINTS
+    kept = [value for value in values if not some or value >= best - _SHOWN_POINTS]
     below = len(kept) < len(values)
     low, high = min(kept), best
     missing = max(0.0, 2 - (high - low))  # a difference of a tenth of a point must not fill a picture
@@ -209,7 +209,8 @@ def _caption(report: Report, shown: Tradeoff, unnamed: int) -> str:
         words.append("The area of a circle is the size of the file.")
     missing = sum(row.invoke is not None for row in report.results) - len(shown.points)
     if missing:
-        words.append(f"{plural(missing, 'file')} without it {'is' if missing == 1 else 'are'} not in the picture.")
+        which = f"that failed, or without {shown.quality or 'a size'},"
+        words.append(f"{plural(missing, 'row')} {which} {'is' if missing == 1 else 'are'} not in the picture.")
     if unnamed:
         words.append(f"{plural(unnamed, 'name')} left out for want of room: point at a circle to read it.")
     return " ".join(words)
