@@ -93,13 +93,14 @@ def draw_tradeoff(report: Report) -> Drawing | None:
     lines = [("ink", "Pareto front")]
     if shown.target is not None:
         lines.append(("good", f"reference, {shown.target:.2f} %, and {TOLERATED_POINTS:g} point below"))
-    keys, under = legend(entries, lines)
+    largest = max(point.named.row.size_bytes or 0 for point in drawn) or 1
+    area = f"area: size of the file, {bytes_text(largest)} at most" if shown.quality else None
+    keys, under = legend(entries, lines, area)
     top = under + 12
     bottom = top + _PLOT_HEIGHT
     across = log_scale([point.ms for point in drawn], _LEFT + 24, _RIGHT - 24)
     whole = Scale(across.low, across.high, across.start, across.end, logarithmic=True)
     upwards, below = _upward_scale(shown, drawn, top, bottom)
-    largest = max(point.named.row.size_bytes or 0 for point in drawn) or 1
     spots = [_spot(point, shown, whole, upwards, below, largest) for point in drawn]
     marks: list[Mark] = [*keys, *_axes(shown, whole, upwards, below, top, bottom)]
     steps = _steps(shown, spots)
@@ -205,8 +206,6 @@ def _caption(report: Report, shown: Tradeoff, unnamed: int) -> str:
     words = [f"No file is {better} than one on the line, the Pareto front."]
     if shown.quality is None:
         words.append("Accuracy was not measured.")
-    else:
-        words.append("The area of a circle is the size of the file.")
     missing = sum(row.invoke is not None for row in report.results) - len(shown.points)
     if missing:
         which = f"that failed, or without {shown.quality or 'a size'},"
