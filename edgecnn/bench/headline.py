@@ -74,7 +74,8 @@ def headline(parts: Sequence[Report]) -> Headline:
     facts = tuple(_facts(row, parts, name))
     if chosen.best is None:
         over = f": {chosen.nearest.reason}" if chosen.nearest else ""
-        return Headline(f"No file {lost}; nearest comes ", label, over, row, facts, _because("", chosen.baseline))
+        none = f"No file is known to lose {points_text(TOLERATED_POINTS)} of {name} or less; nearest comes "
+        return Headline(none, label, over, row, facts, _because("", chosen.baseline))
     after = f" is the fastest file that {lost}" if lost else " is the fastest file"
     if min(len(one.trusted_rounds) for one in measured) < FEWEST_ROUNDS:
         after += f", as far as fewer than {FEWEST_ROUNDS} rounds tell"

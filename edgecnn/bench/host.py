@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from edgecnn.bench.documents import typed
 from edgecnn.bench.state import HostState, cpuinfo_value, read_state, text_of
 from edgecnn.errors import InputError
 
@@ -56,13 +57,13 @@ class Host:
         """Return the host of :meth:`to_dict`.
 
         Raises:
-            InputError: a key is missing.
+            InputError: a key is missing, or a value impossible.
         """
         try:
             own = {item.name: document[item.name] for item in fields(cls) if item.name != "state"}
         except KeyError as error:
             raise InputError(f"the host lacks {error}", "read a results.json of edgecnn bench") from error
-        return cls(**{**own, "features": tuple(own["features"])}, state=HostState.from_dict(document))
+        return typed(cls(**{**own, "features": tuple(own["features"])}, state=HostState.from_dict(document)))
 
     def difference(self, other: Host) -> str:
         """Return in words what makes ``other`` another machine than this; empty where nothing does."""

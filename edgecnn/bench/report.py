@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgecnn.bench.documents import typed
 from edgecnn.bench.host import Host
 from edgecnn.bench.profile import Profile
 from edgecnn.bench.protocol import Protocol
@@ -110,7 +111,7 @@ class Report:
             )
         try:
             reference, elsewhere = document["reference"], document["reference_host"]
-            return cls(
+            made = cls(
                 host=Host.from_dict(document["host"]),
                 protocol=Protocol.from_dict(document["protocol"]),
                 reference=None if reference is None else BenchmarkResult.from_dict(reference),
@@ -123,7 +124,8 @@ class Report:
                 data_sha256=document["data_sha256"],
                 reference_host=None if elsewhere is None else Host.from_dict(elsewhere),
             )
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return typed(made)
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise InputError(f"the report is incomplete: {error}", "read a results.json of edgecnn bench") from error
 
 
@@ -189,8 +191,8 @@ def merged(reports: Sequence[Report], *, across_hosts: bool = False) -> Report:
     for report in apart:
         newer = {_key(row) for row in report.results}
         rows = [row for row in rows if _key(row) not in newer] + list(report.results)
-    reference = next((report.reference for report in apart if report.reference), None)
-    return replace(first, reference=reference, results=tuple(rows))
+    base = next((report for report in apart if report.reference), first)
+    return replace(first, reference=base.reference, reference_host=base.reference_host, results=tuple(rows))
 
 
 #: Rounds of different runs did not take turns: their numbers must not meet.

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from edgecnn.bench.documents import typed
 from edgecnn.bench.intervals import ratio_interval
 from edgecnn.bench.memory import Leak, Memory
 from edgecnn.bench.profile import Profile
@@ -297,6 +298,6 @@ class BenchmarkResult:
             plain["profile"] = plain["profile"] and Profile.from_dict(plain["profile"])
             plain["placement"] = tuple(map(str, plain["placement"]))
             plain["warnings"] = tuple(plain["warnings"])
-            return cls(**plain)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return typed(cls(**plain))
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"the result is damaged: {type(error).__name__}: {error}", _READ_RESULTS) from error

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from edgecnn.bench.documents import typed
 from edgecnn.errors import InputError
 
 HOT_CELSIUS = 80.0
@@ -57,10 +58,10 @@ class HostState:
         """Return the state of ``dataclasses.asdict``.
 
         Raises:
-            InputError: a key is missing.
+            InputError: a key is missing, or a value impossible.
         """
         try:
-            return cls(**{item.name: document[item.name] for item in fields(cls)})
+            return typed(cls(**{item.name: document[item.name] for item in fields(cls)}))
         except KeyError as error:
             raise InputError(f"the state of the host lacks {error}", "read a results.json of edgecnn bench") from error
 

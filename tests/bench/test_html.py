@@ -14,8 +14,10 @@ from edgecnn.bench import Report
 from edgecnn.bench.headline import headline
 from edgecnn.bench.html import page, sections, write_page
 from edgecnn.bench.pictures import PICTURES, drawings
+from edgecnn.bench.pictures.drawing import Text
 from edgecnn.bench.pictures.palette import PALETTE
 from edgecnn.bench.pictures.png import png_bytes, write_pngs
+from edgecnn.bench.tables import significant
 from edgecnn.errors import InputError
 from tests.bench.browser import rendered, screenshot
 from tests.bench.reports import BOARD, DESK, crowd, failed, report, row, several
@@ -30,21 +32,30 @@ class TableReader(HTMLParser):
         super().__init__()
         self.rows: Cells = {}
         self.elements: list[str] = []
+        self.seen: dict[str, str] = {}  # path -> the median, as people read it
         self._row: dict[str, str] = {}
+        self._path = self._key = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         told = {name: value or "" for name, value in attrs}
         self.elements.append(tag)
         if tag == "tr" and "data-path" in told:
-            self._row = self.rows.setdefault(told["data-path"], {"status": told["data-status"]})
+            self._path = told["data-path"]
+            self._row = self.rows.setdefault(self._path, {"status": told["data-status"]})
         if tag in ("td", "th") and "data-key" in told and "data-value" in told:
             self._row[told["data-key"]] = told["data-value"]
+        self._key = told.get("data-key", "") if tag == "td" else self._key
+
+    def handle_data(self, data: str) -> None:
+        if self._key == "p50_ms":
+            self.seen.setdefault(self._path, data)
 
 
 def differences(text: str, shown: Report) -> list[str]:
     """Return where a page's numbers are not the report's."""
-    read, found = TableReader(text).rows, []
+    reader, found = TableReader(text), []
+    read = reader.rows
     for one in shown.rows:
         figures = {
             "p50_ms": one.p50_ms,
@@ -54,6 +65,8 @@ def differences(text: str, shown: Report) -> list[str]:
             "size_bytes": one.size_bytes if one.rounds else None,
             "peak_rss_bytes": one.memory.peak_rss_bytes if one.memory else None,
         }
+        if one.rounds and reader.seen.get(one.path) != significant(one.p50_ms):
+            found.append(f"{one.path}: {reader.seen.get(one.path)} is shown for {one.p50_ms}")
         if read.get(one.path, {}).get("status") != one.status:
             found.append(f"{one.path}: status")
         for key, value in figures.items():
@@ -71,6 +84,11 @@ def test_the_numbers_read_off_the_page_in_a_browser_are_the_reports(tmp_path: Pa
     altered = text.replace(f'data-value="{shown.results[3].p50_ms}"', 'data-value="0.1"')
     assert altered != text
     assert len(differences(altered, shown)) == 1  # negative control: one figure altered
+    altered = text.replace(f">{significant(shown.results[3].p50_ms)}<", ">0.1<", 1)
+    assert altered != text
+    assert len(differences(altered, shown)) == 1  # and one that only people see
+    assert "<button>median</button>" in text  # the page's own script, and it alone, has run
+    assert "<button>" not in page(sections([shown]))
 
 
 def test_the_page_is_drawn(tmp_path: Path) -> None:
@@ -145,7 +163,9 @@ def test_machines_have_sections_of_their_own() -> None:
         sections([board, desk])
     found = sections([board, desk], across_hosts=True)
     assert [section.report.host for section in found] == [BOARD, DESK]
-    assert page(found).count('class="host"') == 2
+    text = page(found)
+    assert text.count('class="host"') == 2
+    assert all(f">{name}</h2>" in text for name in (BOARD.board, DESK.processor))
 
 
 def test_the_sentence_at_the_top() -> None:
@@ -154,6 +174,22 @@ def test_the_sentence_at_the_top() -> None:
     assert said.name == "net_int8.tflite"  # the faster ones lose 2 and 46 points
     assert "loses no more than 1 point of accuracy" in said.after
     assert headline([report(failed("a.tflite"))]).row is None
+    lost = headline([report(row("a.tflite", accuracy=60.0), reference=row("r.keras", 9, accuracy=87.0))])
+    assert (lost.name, lost.after) == ("a.tflite", ": loses 27 points, 1 allowed")
+    assert 'class="verdict none"' in page(sections([report(row("a.tflite", accuracy=60.0), reference=row("r.keras"))]))
+
+
+def test_a_file_that_lost_too_much_stands_below_the_axis_unless_all_did() -> None:
+    """Ten files within a point of each other must be told apart, whatever became of the eleventh."""
+
+    def below(*accuracies: float) -> bool:
+        rows = [row(f"{place}.tflite", accuracy=accuracy) for place, accuracy in enumerate(accuracies)]
+        drawing = drawings(report(*rows, reference=row("r.keras", accuracy=87.0)))["tradeoff"]
+        return any(isinstance(mark, Text) and mark.words == "lower" for mark in drawing.marks)
+
+    assert below(86.5, 86.0, 41.0)
+    assert not below(86.5, 86.0)
+    assert not below(41.0, 42.0)
 
 
 def test_pictures_are_the_same_as_png(tmp_path: Path) -> None:

@@ -160,6 +160,8 @@ def test_reports_of_different_hosts_or_data_are_not_merged_unless_told() -> None
     assert len(merged([first, elsewhere], across_hosts=True).results) == 2
     with pytest.raises(InputError, match="different data"):
         merged([replace(first, data_sha256="a"), replace(second, data_sha256="b")])
+    measured_elsewhere = replace(first, reference_host=elsewhere.host)
+    assert merged([second, measured_elsewhere]).reference_host == elsewhere.host  # it goes with its reference
 
 
 def test_rounds_that_the_machine_tainted_are_left_out_while_others_are_there() -> None:

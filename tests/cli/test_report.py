@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from edgecnn.bench import Report
 from edgecnn.bench.pictures import PICTURES
 from edgecnn.files import write_json
 from tests.bench.reports import DESK, several
+from tests.test_imports import ENGINES, HEAVY, loaded_after
 
 QUICK = ("--rounds", 1, "--runs", 30, "--max-seconds", 0.3)
 
@@ -51,6 +54,24 @@ def test_bench_writes_it(edgecnn: Callable[..., Any], golden: Callable[[str], Pa
     assert "tiny_int8.tflite" in (tmp_path / "bench" / "report.html").read_text()
     assert (tmp_path / "bench" / "latency.png").stat().st_size > 5_000
     assert edgecnn("bench", golden("tiny_int8.tflite"), "--png").code == 2  # where to?
+
+
+def test_it_needs_nothing_but_the_base_install(tmp_path: Path) -> None:
+    bench, page = str(stored(tmp_path / "bench", several())), str(tmp_path / "report.html")
+    code = f"from edgecnn.cli.main import main; assert main(['report', {bench!r}, '--out', {page!r}]) == 0"
+    assert loaded_after(code) & (HEAVY | ENGINES | {"cv2"}) == set()
+
+
+def test_png_without_matplotlib_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    bench = stored(tmp_path / "bench", several())
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\nfrom edgecnn.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["report", bench, "--out", tmp_path / "report.html", "--png", tmp_path]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "edgecnn[train]" in done.stderr
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_wrong_usage(edgecnn: Callable[..., Any], tmp_path: Path) -> None:

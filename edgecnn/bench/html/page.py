@@ -74,7 +74,10 @@ def page(found: Sequence[Section]) -> str:
         element("title", f"{title}: edgecnn bench"),
         element("style", Markup(STYLE)),
     )
-    bodies = [_section(section, "" if number == 1 else f"-{number}") for number, section in enumerate(found, 1)]
+    bodies = [
+        _section(section, "" if number == 1 else f"-{number}", named=len(found) > 1)
+        for number, section in enumerate(found, 1)
+    ]
     across = _across(found) if len(found) > 1 else None
     version = found[0].report.edgecnn_version
     footer = element("footer", f"Made by edgecnn {version}. Nothing on this page comes from a network.", class_="small")
@@ -106,7 +109,7 @@ def _across(found: Sequence[Section]) -> Markup:
     head = element("thead", element("tr", element("th", "median latency, ms", scope="col"), *heads))
     table_ = element("table", head, element("tbody", *rows), class_="hosts")
     note = "Times of different machines do not compare: a section below for each."
-    return element("section", element("p", note, class_="muted"), element("div", table_, class_="scroll"))
+    return element("section", element("p", note, class_="muted"), element("div", table_, class_="scroll fit"))
 
 
 def _title(reports: Sequence[Report]) -> str:
@@ -118,8 +121,9 @@ def _title(reports: Sequence[Report]) -> str:
     return f"{name} on {data}" if data else name
 
 
-def _section(section: Section, suffix: str) -> Markup:
-    report = section.report
+def _section(section: Section, suffix: str, *, named: bool) -> Markup:
+    """Return everything of one machine; ``named``: under its name, for it is not the only one."""
+    report, host = section.report, section.report.host
     said = headline(section.parts)
     figures = []
     for name, drawing in drawings(report).items():
@@ -129,7 +133,8 @@ def _section(section: Section, suffix: str) -> Markup:
             figures.append(_front(report))
     return element(
         "section",
-        element("p", f"{report.host.describe()} · {date_text(report.created)}", class_="muted"),
+        element("h2", host.board or host.processor, class_="machine") if named else None,
+        element("p", f"{host.describe()} \N{MIDDLE DOT} {date_text(report.created)}", class_="muted"),
         _verdict(said),
         _counts(report, suffix),
         element("h2", "Results"),
@@ -154,6 +159,7 @@ def _verdict(said: Headline) -> Markup:
         element("dl", *facts, class_="facts") if facts else None,
         *(element("p", text, class_="because") for text in said.because),
         class_="verdict none" if said.before else "verdict",
+        data_path=said.row.path if said.row else None,
     )
 
 

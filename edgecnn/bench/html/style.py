@@ -43,18 +43,21 @@ a{color:inherit}
 .facts dd{margin:0;color:var(--muted);font-size:.85rem}
 .because{font-size:.9rem;color:var(--muted);margin:2px 0;max-width:100ch}
 .scroll{overflow-x:auto;border:1px solid var(--grid);border-radius:8px}
+.fit{width:fit-content;max-width:100%}
 table{border-collapse:separate;border-spacing:0;width:100%;font-size:.85rem}
 th,td{padding:6px 8px;text-align:right;vertical-align:top;border-bottom:1px solid var(--grid);white-space:nowrap}
 tr:last-child>td,tr:last-child>th{border-bottom:0}
 thead th{font-size:.78rem;
  font-weight:600;color:var(--muted);vertical-align:bottom;line-height:1.3;background:var(--paper)}
+thead th:first-child{white-space:normal;overflow-wrap:anywhere;max-width:380px}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--paper);z-index:1}
 tbody th{font-weight:400;white-space:normal;overflow-wrap:anywhere;min-width:215px;max-width:380px}
 tbody tr:nth-child(even)>*{background:var(--band)}
 tbody tr.best>th{box-shadow:inset 4px 0 0 var(--good)}
 tbody tr.reference>*{border-bottom:2px solid var(--base)}
 td .small,th .small,dd .small{display:block}
-table.hosts thead th:not(:first-child){white-space:normal;min-width:140px}
+table.hosts{width:auto}
+table.hosts thead th:not(:first-child){white-space:normal;max-width:240px}
 td b{font-weight:650}
 .key{display:inline-block;width:.72em;height:.72em;border-radius:2px;margin-right:.5em}
 .k-tflite{background:var(--tflite)}.k-onnx{background:var(--onnx)}.k-keras{background:var(--keras)}
@@ -79,7 +82,7 @@ dl.method dd{margin:0;overflow-wrap:anywhere}
 code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 ul{margin:6px 0;padding-left:1.2em}
 li{margin:4px 0;overflow-wrap:anywhere;max-width:110ch}
-.host+.host{border-top:3px solid var(--grid);margin-top:56px;padding-top:8px}
+h2.machine{font-size:1.35rem;border-top:3px solid var(--base);margin:56px 0 4px;padding-top:12px}
 footer{margin-top:48px;border-top:1px solid var(--grid);padding-top:10px}
 @media (max-width:640px){
  body{padding:16px 12px 40px;font-size:14px}
@@ -93,6 +96,7 @@ footer{margin-top:48px;border-top:1px solid var(--grid);padding-top:10px}
 }
 @media print{
  @page{margin:12mm}
+ html{font-size:12px}
  body{max-width:none;padding:0;font-size:10pt}
  .scroll{overflow:visible;border:0}
  table{font-size:7.2pt}

@@ -173,7 +173,7 @@ def table(report: Report, best: BenchmarkResult | None, suffix: str = "") -> Mar
     shown = [COLUMNS[place] for place in places]
     heads = [element("th", column.title, _small(column.unit), scope="col", data_key=column.key) for column in shown]
     begin = f"{rows.shared}\N{HORIZONTAL ELLIPSIS}" if len(rows.shared) > _LONGEST_BEGIN else ""
-    head = element("tr", element("th", "file", _small(begin), scope="col", data_key="name"), *heads)
+    head = element("tr", element("th", "file", _small(breakable(begin)), scope="col", data_key="name"), *heads)
     first_failed = next(iter(report.failed), None)
     body = []
     for row, label, line in zip(report.rows, rows.labels, cells, strict=True):
@@ -202,7 +202,8 @@ def _name(row: BenchmarkResult, label: str, rows: Rows) -> Markup:
     is_reference = row is rows.report.reference
     threads = plural(row.threads, "thread") if row.threads is not None and rows.counts > 1 else None
     device = f"on {row.device}" if row.device and (is_reference or row.device != "CPU") else None
-    about = ["reference" if is_reference else None, row.recipe, row.runtime, threads, device]
+    elsewhere = "another machine" if is_reference and rows.report.reference_host else None
+    about = ["reference" if is_reference else None, row.recipe, row.runtime, threads, device, elsewhere]
     shared = rows.shared if label.startswith(rows.shared) and not is_reference else ""
     begin = "\N{HORIZONTAL ELLIPSIS}" if len(shared) > _LONGEST_BEGIN else shared
     words = [

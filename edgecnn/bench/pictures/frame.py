@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgecnn.bench.pictures.drawing import NORMAL, SMALL, Box, Line, Mark, Text, fitted, text_width
+from edgecnn.bench.pictures.drawing import NORMAL, SMALL, Box, Disc, Line, Mark, Text, fitted, text_width
 from edgecnn.bench.pictures.palette import format_role
 from edgecnn.bench.pictures.scales import Scale, tick_text
 from edgecnn.bench.report import Report
@@ -159,23 +159,28 @@ def frame(rows: Iterable[Named], row_height: float, figures: Sequence[str], abov
     return Frame(kept, row_height, top, label + 2 * _GAP + 1, WIDTH - right - 2.5 * _GAP)
 
 
-def legend(entries: Sequence[tuple[str, str]], lines: Sequence[tuple[str, str]] = ()) -> tuple[list[Mark], float]:
-    """Return squares of colour with their words, then strokes with theirs, and where they end, from above.
+def legend(
+    entries: Sequence[tuple[str, str]], lines: Sequence[tuple[str, str]] = (), area: str | None = None
+) -> tuple[list[Mark], float]:
+    """Return squares of colour with their words, then strokes, then a disc, and where they end, from above.
 
     Args:
         entries, lines: role and words of each.
+        area: what the area of a disc stands for.
     """
     marks: list[Mark] = []
     x, y = _GAP, 4.0
-    for place, (role, words) in enumerate((*entries, *lines)):
+    for place, (role, words) in enumerate((*entries, *lines, *([("base", area)] if area else []))):
         width = 16 + text_width(words, SMALL) + 16
         if x > _GAP and x + width - 16 > WIDTH:
             x, y = _GAP, y + 18
-        is_line = place >= len(entries)
-        marks += [
-            Line(((x, y + 6), (x + 12, y + 6)), role, 2) if is_line else Box(x, y, 11, 11, role),
-            Text(x + 16, y + 10, words, "muted", SMALL),
-        ]
+        if place < len(entries):
+            marks.append(Box(x, y, 11, 11, role))
+        elif place < len(entries) + len(lines):
+            marks.append(Line(((x, y + 6), (x + 12, y + 6)), role, 2))
+        else:
+            marks.append(Disc(x + 6, y + 6, 6, role))
+        marks.append(Text(x + 16, y + 10, words, "muted", SMALL))
         x += width
     return marks, y + 11
 

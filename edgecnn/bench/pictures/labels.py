@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from edgecnn.bench.pictures.drawing import SMALL, Line, Mark, Text, fitted, text_width
@@ -27,6 +27,7 @@ class Spot:
 
 
 Rectangle = tuple[float, float, float, float]
+Lead = tuple[tuple[float, float], tuple[float, float]]
 
 
 def placed_labels(
@@ -40,42 +41,61 @@ def placed_labels(
         inside: left, top, right and bottom of where names may stand.
         kept_free: where they may not, although it is inside.
     """
-    marks: list[Mark] = []
-    taken = list(kept_free)
-    unnamed = 0
+    taken, leads = list(kept_free), list[Lead]()
+    names: list[Mark] = []
     for place in order:
-        found = _room(spots, place, taken, inside)
+        found = _room(spots, place, taken, leads, inside)
         if found is None:
-            unnamed += 1
             continue
-        rectangle, led = found
-        taken.append(rectangle)
-        spot = spots[place]
-        left, top, right, bottom = rectangle
-        if led:
-            near = min(max(spot.x, left), right), min(max(spot.y, top), bottom)
-            marks.append(Line(((spot.x, spot.y), near), "muted", 0.8))
-        words = fitted(spot.words, _LONGEST, SMALL)
-        marks.append(Text((left + right) / 2, bottom - _HEIGHT * 0.2, words, "ink", SMALL, "middle", halo=True))
-    return marks, unnamed
+        (left, top, right, bottom), lead = found
+        taken.append((left, top, right, bottom))
+        leads += [lead] if lead else []
+        words = fitted(spots[place].words, _LONGEST, SMALL)
+        names.append(Text((left + right) / 2, bottom - _HEIGHT * 0.2, words, "ink", SMALL, "middle", halo=True))
+    return [*(Line(lead, "muted", 0.8) for lead in leads), *names], len(order) - len(names)
 
 
 def _room(
-    spots: Sequence[Spot], place: int, taken: Sequence[Rectangle], inside: Rectangle
-) -> tuple[Rectangle, bool] | None:
-    spot = spots[place]
+    spots: Sequence[Spot], place: int, taken: Sequence[Rectangle], leads: Sequence[Lead], inside: Rectangle
+) -> tuple[Rectangle, Lead | None] | None:
+    """Return where a name may stand, and the line that leads to it, if it needs one."""
+    spot, others = spots[place], [*spots[:place], *spots[place + 1 :]]
     width = text_width(fitted(spot.words, _LONGEST, SMALL), SMALL)
     for number, distance in enumerate(_DISTANCES):
         for across, down in _DIRECTIONS:
-            reach = (spot.radius + distance) / (math.hypot(across, down) or 1)
+            reach = (spot.radius + distance) / math.hypot(across, down)
             x = spot.x + across * (reach + width / 2)
             y = spot.y + down * (reach + _HEIGHT / 2)
             found = (x - width / 2, y - _HEIGHT / 2, x + width / 2, y + _HEIGHT / 2)
-            if _is_inside(found, inside) and not any(_overlap(found, other) for other in taken):
-                others = (other for index, other in enumerate(spots) if index != place)
-                if not any(_touches(found, other) for other in others):
-                    return found, number > 0
+            near = min(max(spot.x, found[0]), found[2]), min(max(spot.y, found[1]), found[3])
+            lead = ((spot.x, spot.y), near) if number else None
+            if (
+                _is_inside(found, inside)
+                and not any(_overlap(found, other) for other in taken)
+                and not any(_touches(found, other) for other in others)
+                and not any(_crosses(other, found) for other in leads)
+                and not (lead and any(_crosses(lead, other) for other in taken))
+                and not (lead and any(_passes(lead, spot.radius, other) for other in others))
+            ):
+                return found, lead
     return None
+
+
+def _crosses(lead: Lead, rectangle: Rectangle) -> bool:
+    """Return whether a line passes through a rectangle, looked at in steps smaller than a name is high."""
+    return any(_is_inside((*point, *point), rectangle) for point in _along(lead))
+
+
+def _passes(lead: Lead, radius: float, other: Spot) -> bool:
+    """Return whether a line that has left its own circle passes through another: it would seem to be that one's."""
+    outside = (point for point in _along(lead) if math.dist(point, lead[0]) > radius)
+    return any(math.hypot(x - other.x, y - other.y) < other.radius for x, y in outside)
+
+
+def _along(lead: Lead) -> Iterator[tuple[float, float]]:
+    (x, y), (to_x, to_y) = lead
+    steps = max(1, math.ceil(math.dist(*lead) / (_HEIGHT / 3)))
+    return ((x + (to_x - x) * step / steps, y + (to_y - y) * step / steps) for step in range(steps + 1))
 
 
 def _is_inside(one: Rectangle, other: Rectangle) -> bool:

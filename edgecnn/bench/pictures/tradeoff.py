@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edgecnn.bench.headline import TOLERATED_POINTS
 from edgecnn.bench.pareto import pareto_front
 from edgecnn.bench.pictures.drawing import SMALL, Box, Disc, Drawing, Line, Mark, Text
 from edgecnn.bench.pictures.frame import WIDTH, Named, format_keys, legend, named_rows, plural
@@ -27,8 +28,6 @@ _LARGEST_RADIUS, _SMALLEST_RADIUS, _PLAIN_RADIUS = 20.0, 3.5, 6.0
 #: Points of accuracy below the best that are drawn to scale; what lost more stands in a strip of its own.
 _SHOWN_POINTS = 12.0
 _STRIP = 34.0
-#: Of accuracy, in points: what a file may lose without being called worse at the top of the page.
-TOLERATED_POINTS = 1.0
 _QUALITY_WORDS = {"accuracy": "top-1 accuracy, %", "agreement": "agreement with the reference, %"}
 
 
@@ -94,13 +93,14 @@ def draw_tradeoff(report: Report) -> Drawing | None:
     lines = [("ink", "Pareto front")]
     if shown.target is not None:
         lines.append(("good", f"reference, {shown.target:.2f} %, and {TOLERATED_POINTS:g} point below"))
-    keys, under = legend(entries, lines)
+    largest = max(point.named.row.size_bytes or 0 for point in drawn) or 1
+    area = f"area: size of the file, {bytes_text(largest)} at most" if shown.quality else None
+    keys, under = legend(entries, lines, area)
     top = under + 12
     bottom = top + _PLOT_HEIGHT
     across = log_scale([point.ms for point in drawn], _LEFT + 24, _RIGHT - 24)
     whole = Scale(across.low, across.high, across.start, across.end, logarithmic=True)
     upwards, below = _upward_scale(shown, drawn, top, bottom)
-    largest = max(point.named.row.size_bytes or 0 for point in drawn) or 1
     spots = [_spot(point, shown, whole, upwards, below, largest) for point in drawn]
     marks: list[Mark] = [*keys, *_axes(shown, whole, upwards, below, top, bottom)]
     steps = _steps(shown, spots)
@@ -124,7 +124,8 @@ def _upward_scale(shown: Tradeoff, drawn: Sequence[Point], top: float, bottom: f
         return log_scale([point.up for point in drawn], bottom - 26, top + 26), None
     values = [point.up for point in drawn] + ([shown.target] if shown.target is not None else [])
     best = max(values)
-    kept = [value for value in values if value >= best - _SHOWN_POINTS]
+    some = max(point.up for point in shown.points) >= best - _SHOWN_POINTS
+    kept = [value for value in values if not some or value >= best - _SHOWN_POINTS]
     below = len(kept) < len(values)
     low, high = min(kept), best
     missing = max(0.0, 2 - (high - low))  # a difference of a tenth of a point must not fill a picture
@@ -205,11 +206,10 @@ def _caption(report: Report, shown: Tradeoff, unnamed: int) -> str:
     words = [f"No file is {better} than one on the line, the Pareto front."]
     if shown.quality is None:
         words.append("Accuracy was not measured.")
-    else:
-        words.append("The area of a circle is the size of the file.")
     missing = sum(row.invoke is not None for row in report.results) - len(shown.points)
     if missing:
-        words.append(f"{plural(missing, 'file')} without it {'is' if missing == 1 else 'are'} not in the picture.")
+        which = f"that failed, or without {shown.quality or 'a size'},"
+        words.append(f"{plural(missing, 'row')} {which} {'is' if missing == 1 else 'are'} not in the picture.")
     if unnamed:
         words.append(f"{plural(unnamed, 'name')} left out for want of room: point at a circle to read it.")
     return " ".join(words)
