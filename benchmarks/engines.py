@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecnn.bench import Protocol, Report
@@ -74,14 +74,18 @@ def cases(arguments: argparse.Namespace, work: Path) -> Iterator[Case]:
 
 def report_on(case: Case, protocol: Protocol, out: Path, work: Path, limit: list[object]) -> Report:
     """Make the reference and the files of one model, measure them, write both."""
-    reference = measured_reference(case.model, case.data, protocol=protocol, told=case.told)
+    measured = measured_reference(case.model, case.data, protocol=protocol, told=case.told)
+    # Files and data by their names: the folders are this machine's.
+    name = Path(case.data).name
+    reference = replace(measured, data=name, row=replace(measured.row, path=measured.row.path.rpartition("/")[2]))
     kept = out / f"reference_{case.name}.json"
     write_json(kept, reference.to_dict())
     files = work / case.name
     less = ["--trials", 0, "--floor", 0] if limit else []
     words = ("--data", case.data, "--recipe", RECIPES, *case.flags, *limit, *less, "--out", files)
     edgecnn("export", case.model, *words)
-    return benchmark([files], protocol=protocol, reference=kept, data=case.data, runtimes=["all"])
+    report = benchmark([files], protocol=protocol, reference=kept, data=case.data, runtimes=["all"])
+    return replace(report, data=name)
 
 
 def main() -> int:
@@ -104,7 +108,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for case in cases(arguments, Path(folder)):
             report = report_on(case, protocol, arguments.out, Path(folder), limit)
-            write_text(arguments.out / f"engines_{case.name}.md", markdown(report))
+            write_text(arguments.out / f"engines_{case.name}.md", markdown(report).replace(f"{folder}/", ""))
             print("\n".join(text_table(report)), flush=True)
     return 0
 
