@@ -101,7 +101,7 @@ def main() -> int:
     if arguments.out:
         document = {
             "question": "verdicts on a file beside itself, a tenth more work, and twice the work",
-            "command": ["python", "benchmarks/verdicts.py", *sys.argv[1:]],
+            "command": ["python", "benchmarks/verdicts.py", *(Path(word).name for word in sys.argv[1:])],
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "host": host.to_dict(),
             "protocol": protocol.to_dict(),
