@@ -16,7 +16,6 @@ from edgecnn.bench.quality import quality, quality_name
 from edgecnn.bench.report import Report
 from edgecnn.bench.results import BenchmarkResult
 from edgecnn.bench.tables import signed, significant
-from edgecnn.bench.verdict import compare, float_twins
 from edgecnn.bench.wording import bytes_text, points_text
 
 #: Points of accuracy (or of agreement, where the data has no classes) that the file at the top may lose.
@@ -124,10 +123,9 @@ def _facts(row: BenchmarkResult, parts: Sequence[Report], name: str | None) -> l
 def _speed(row: BenchmarkResult, parts: Sequence[Report]) -> Fact | None:
     """Return the speed beside the float32 twin of the same run, where there is one."""
     for report in parts:
-        for place, twin in float_twins(report.results).items():
-            seen = compare(row, twin) if report.results[place] is row else None
-            if seen is not None and seen.told_apart:
-                return Fact(f"{seen.ratio:.2f} times", "as fast as float32", f"{seen.low:.2f} to {seen.high:.2f}, 95 %")
+        seen = report.against_float32(row)
+        if seen is not None and seen.told_apart:
+            return Fact(f"{seen.ratio:.2f} times", "as fast as float32", f"{seen.low:.2f} to {seen.high:.2f}, 95 %")
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,29 @@ class Report:
 
     def verdicts(self) -> list[dict[str, Any]]:
         """Return what is shown of each row's speed beside its float32 twin and the reference, as plain data."""
-        twins, found = float_twins(self.results), []
-        for place, row in enumerate(self.results):
+        found = []
+        for row in self.results:
             for other, seen in (
-                (twins.get(place), compare(row, twins.get(place))),
+                (self.float_twin(row), self.against_float32(row)),
                 (self.reference, self.against_reference(row)),
             ):
                 if other is not None and seen is not None:
                     key = {"path": row.path, "runtime": row.runtime, "threads": row.threads, "against": other.path}
                     found.append({**key, **seen.to_dict(), "sentence": seen.sentence(row.name, other.name)})
         return found
+
+    @cached_property
+    def _twins(self) -> dict[int, BenchmarkResult]:
+        # By identity: two rows may be equal. The report keeps its rows, so no identity is used again.
+        return {id(self.results[place]): twin for place, twin in float_twins(self.results).items()}
+
+    def float_twin(self, row: BenchmarkResult) -> BenchmarkResult | None:
+        """Return the float32 file of a quantized row's model, format, engine and threads, if there is one."""
+        return self._twins.get(id(row))
+
+    def against_float32(self, row: BenchmarkResult) -> Verdict | None:
+        """Return how many times as fast a quantized row is as its float32 twin; ``None`` where it has none."""
+        return compare(row, self.float_twin(row))
 
     def against_reference(self, row: BenchmarkResult) -> Verdict | None:
         """Return how many times as fast a row is as the reference, in the same rounds unless that ran elsewhere."""

@@ -17,7 +17,7 @@ from edgecnn.bench.profile import profile_csv
 from edgecnn.bench.report import Report
 from edgecnn.bench.results import STAGES, BenchmarkResult
 from edgecnn.bench.timing import key_of
-from edgecnn.bench.verdict import Verdict, compare, float_twins
+from edgecnn.bench.verdict import Verdict
 
 NOTHING = "-"
 _LONGEST_NAME = 26
@@ -90,10 +90,7 @@ def _times(seen: Verdict | None) -> str:
 
 def _against_float(row: BenchmarkResult, report: Report) -> str:
     """Return how many times as fast a quantized file is as its float32 twin."""
-    rows = report.results
-    place = next((place for place, other in enumerate(rows) if other is row), None)
-    twin = None if place is None else float_twins(rows).get(place)
-    return _times(compare(row, twin))
+    return _times(report.against_float32(row))
 
 
 def _accuracy(row: BenchmarkResult, report: Report) -> str:
@@ -214,10 +211,10 @@ def warning_lines(report: Report) -> list[str]:
 def verdict_lines(report: Report) -> list[str]:
     """Return for each quantized file, in a sentence, whether it is faster than its float32 twin."""
     lines = []
-    for place, twin in float_twins(report.results).items():
-        seen = compare(report.results[place], twin)
-        if seen is not None:
-            lines.append(seen.sentence(_who(report.results[place]), _who(twin)))
+    for row in report.results:
+        twin, seen = report.float_twin(row), report.against_float32(row)
+        if twin is not None and seen is not None:
+            lines.append(seen.sentence(_who(row), _who(twin)))
     return lines
 
 

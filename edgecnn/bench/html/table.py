@@ -15,7 +15,7 @@ from edgecnn.bench.pictures.palette import format_role
 from edgecnn.bench.report import Report
 from edgecnn.bench.results import BenchmarkResult
 from edgecnn.bench.tables import NOTHING, shared_prefix, signed, significant
-from edgecnn.bench.verdict import Verdict, compare, float_twins
+from edgecnn.bench.verdict import Verdict
 
 #: What all names begin with stands in the heading if it is longer.
 _LONGEST_BEGIN = 16
@@ -42,12 +42,6 @@ class Rows:
         measured = [row for row in report.rows if row.rounds]
         self.all_disturbed = all(taken.taints for row in measured for taken in row.rounds)
         self.counts = len({row.threads for row in report.results if row.threads is not None})
-        self._twins = float_twins(report.results)
-
-    def twin(self, row: BenchmarkResult) -> Verdict | None:
-        """Return a quantized file's speed beside its float32 twin."""
-        place = next((place for place, other in enumerate(self.report.results) if other is row), None)
-        return compare(row, self._twins.get(place)) if place is not None else None
 
 
 def _labels(report: Report) -> list[str]:
@@ -145,7 +139,7 @@ def _percent(value: float | None) -> str | None:
 COLUMNS = (
     Column("p50_ms", "median", "ms, 95 %", _median, always=True),
     Column("speed_ratio", "speed", "beside reference", _against_reference),
-    Column("float32_ratio", "speed", "beside float32", lambda row, rows: _verdict(rows.twin(row))),
+    Column("float32_ratio", "speed", "beside float32", lambda row, rows: _verdict(rows.report.against_float32(row))),
     Column("accuracy", "top-1", "%, points", _accuracy),
     Column("agreement", "agree", "%", _agreement),
     Column("size_bytes", "size", "MB", _size, always=True),
